@@ -1,0 +1,1 @@
+"""The workload side: agent and verifier."""
