@@ -1,0 +1,293 @@
+"""What the registry knows of a client: RFC 7591 metadata plus who owns it.
+
+The operator writes this value, the authorization server serves from it. The JSON form uses the registered
+member names (RFC 7591, RFC 8705 section 2.1.2) and `holdfast` for what no specification names.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.x509.subject import SubjectKind, SubjectRule, SubjectRuleError, parse_subject_rule
+
+SUBJECT_MEMBERS: Mapping[SubjectKind, str] = {
+    SubjectKind.DN: "tls_client_auth_subject_dn",
+    SubjectKind.DNS: "tls_client_auth_san_dns",
+    SubjectKind.URI: "tls_client_auth_san_uri",
+    SubjectKind.IP: "tls_client_auth_san_ip",
+    SubjectKind.EMAIL: "tls_client_auth_san_email",
+}
+"""The one of five by which a `tls_client_auth` client is known (RFC 8705 section 2.1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with an input: where, and what was expected against what was found."""
+
+    field: str
+    message: str
+
+
+class InvalidClientMetadata(ValueError):
+    """A registration cannot be read or breaks a rule; lists every problem (RFC 7591 section 3.2.2)."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The object a registration was made from. `generation` orders writes within a writer's term."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    service_account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustAnchor:
+    """A CA certificate this client's chain may end in. `shared`: others may have it sign, too."""
+
+    der: bytes = field(repr=False)
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedRequester:
+    """Who may ask for a token for an API: a client by namespace and object name (`*`: every client there)."""
+
+    namespace: str
+    client: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceServer:
+    """The client is itself an API. `allow_from` None: the clients of its own namespace, with their own scopes."""
+
+    audiences: tuple[str, ...]
+    allow_from: tuple[AllowedRequester, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMetadata:
+    """A registered client. Tuples keep the order of the manifest: the first resource is the default audience.
+
+    `token_lifetime`: seconds, None for the server's default. `policy`: hash of the effective policy that rules it.
+    """
+
+    client_id: str
+    owner: Owner
+    token_endpoint_auth_method: str
+    subject: SubjectRule | None
+    trust_anchors: tuple[TrustAnchor, ...]
+    grant_types: tuple[str, ...]
+    scopes: tuple[str, ...]
+    resources: tuple[str, ...]
+    resource_server: ResourceServer | None
+    certificate_bound: bool
+    token_lifetime: int | None
+    suspended: bool
+    policy: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, over all that matters to a token; the generation is order, not content."""
+        value = to_json(self)
+        value["holdfast"]["owner"].pop("generation")
+        return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def to_json(client: ClientMetadata) -> dict[str, Any]:
+    """The registration as JSON, members as RFC 7591 names them."""
+    owner = client.owner
+    value: dict[str, Any] = {
+        "client_id": client.client_id,
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "grant_types": list(client.grant_types),
+        "scope": " ".join(client.scopes),
+        "tls_client_certificate_bound_access_tokens": client.certificate_bound,
+        "holdfast": {
+            "owner": {
+                "namespace": owner.namespace,
+                "name": owner.name,
+                "uid": owner.uid,
+                "generation": owner.generation,
+                "service_account": owner.service_account,
+            },
+            "trust_anchors": [
+                {"x5c": base64.b64encode(a.der).decode(), "shared": a.shared} for a in client.trust_anchors
+            ],
+            "resources": list(client.resources),
+            "resource_server": _resource_server_to_json(client.resource_server),
+            "token_lifetime": client.token_lifetime,
+            "suspended": client.suspended,
+            "policy": client.policy,
+        },
+    }
+    if client.subject is not None:
+        value[SUBJECT_MEMBERS[client.subject.kind]] = client.subject.value
+    return value
+
+
+def _resource_server_to_json(server: ResourceServer | None) -> dict[str, Any] | None:
+    if server is None:
+        return None
+    allow = server.allow_from
+    return {
+        "audiences": list(server.audiences),
+        "allow_from": None
+        if allow is None
+        else [{"namespace": a.namespace, "client": a.client, "scopes": list(a.scopes)} for a in allow],
+    }
+
+
+def from_json(value: object) -> ClientMetadata:
+    """Read what `to_json` wrote.
+
+    Raises InvalidClientMetadata with every problem. Checks form only; whether the client may have what it
+    asks for is `holdfast.policy.evaluate`'s to say.
+    """
+    return _Reader(value).client()
+
+
+class _Reader:
+    """Reads member by member and collects what is wrong, so that one answer names all of it."""
+
+    def __init__(self, value: object) -> None:
+        self.problems: list[Problem] = []
+        self.top = self._object(value, "$")
+        self.own = self._object(self.top.get("holdfast"), "holdfast")
+
+    def client(self) -> ClientMetadata:
+        owner = self._object(self.own.get("owner"), "holdfast.owner")
+        client = ClientMetadata(
+            client_id=self._text(self.top, "client_id"),
+            owner=Owner(
+                namespace=self._text(owner, "namespace", "holdfast.owner."),
+                name=self._text(owner, "name", "holdfast.owner."),
+                uid=self._text(owner, "uid", "holdfast.owner."),
+                generation=self._count(owner, "generation", "holdfast.owner."),
+                service_account=self._text(owner, "service_account", "holdfast.owner."),
+            ),
+            token_endpoint_auth_method=self._text(self.top, "token_endpoint_auth_method"),
+            subject=self._subject(),
+            trust_anchors=self._anchors(),
+            grant_types=self._texts(self.top, "grant_types"),
+            scopes=tuple(self._text(self.top, "scope", empty=True).split()),
+            resources=self._texts(self.own, "resources", "holdfast."),
+            resource_server=self._resource_server(),
+            certificate_bound=self._flag(self.top, "tls_client_certificate_bound_access_tokens"),
+            token_lifetime=self._lifetime(),
+            suspended=self._flag(self.own, "suspended", "holdfast."),
+            policy=self._text(self.own, "policy", "holdfast."),
+        )
+        if self.problems:
+            raise InvalidClientMetadata(tuple(self.problems))
+        return client
+
+    def _say(self, field: str, expected: str, actual: object) -> None:
+        self.problems.append(Problem(field, f"expected {expected}, found {type(actual).__name__} {str(actual)[:80]!r}"))
+
+    def _object(self, value: object, field: str) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self._say(field, "an object", value)
+        return {}
+
+    def _text(self, of: Mapping[str, Any], name: str, path: str = "", *, empty: bool = False) -> str:
+        value = of.get(name)
+        if isinstance(value, str) and (value or empty) and "\0" not in value and len(value) <= 2048:
+            return value
+        self._say(path + name, "a string of 1 to 2048 characters", value)
+        return ""
+
+    def _texts(self, of: Mapping[str, Any], name: str, path: str = "") -> tuple[str, ...]:
+        value = of.get(name)
+        if isinstance(value, list) and len(value) <= 256 and all(isinstance(v, str) and v for v in value):
+            return tuple(value)
+        self._say(path + name, "a list of at most 256 strings", value)
+        return ()
+
+    def _flag(self, of: Mapping[str, Any], name: str, path: str = "") -> bool:
+        value = of.get(name)
+        if isinstance(value, bool):
+            return value
+        self._say(path + name, "a boolean", value)
+        return False
+
+    def _count(self, of: Mapping[str, Any], name: str, path: str = "") -> int:
+        value = of.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        self._say(path + name, "a whole number of 0 or more", value)
+        return 0
+
+    def _lifetime(self) -> int | None:
+        if self.own.get("token_lifetime") is None:
+            return None
+        return self._count(self.own, "token_lifetime", "holdfast.")
+
+    def _subject(self) -> SubjectRule | None:
+        found = [(kind, member) for kind, member in SUBJECT_MEMBERS.items() if member in self.top]
+        if not found:
+            return None
+        if len(found) > 1:
+            self._say("tls_client_auth_*", "exactly one subject member", ", ".join(m for _, m in found))
+            return None
+        kind, member = found[0]
+        try:
+            return parse_subject_rule(kind, self._text(self.top, member))
+        except SubjectRuleError as error:
+            self.problems.append(Problem(member, str(error)))
+            return None
+
+    def _anchors(self) -> tuple[TrustAnchor, ...]:
+        value = self.own.get("trust_anchors")
+        if not isinstance(value, list) or len(value) > 32:
+            self._say("holdfast.trust_anchors", "a list of at most 32 anchors", value)
+            return ()
+        return tuple(a for i, v in enumerate(value) if (a := self._anchor(v, f"holdfast.trust_anchors[{i}]")))
+
+    def _anchor(self, value: object, path: str) -> TrustAnchor | None:
+        entry = self._object(value, path)
+        try:
+            der = base64.b64decode(str(entry.get("x5c", "")), validate=True)
+        except ValueError:
+            self._say(f"{path}.x5c", "standard base64 of DER", entry.get("x5c"))
+            return None
+        return TrustAnchor(der=der, shared=self._flag(entry, "shared", f"{path}."))
+
+    def _resource_server(self) -> ResourceServer | None:
+        path = "holdfast.resource_server"
+        if self.own.get("resource_server") is None:
+            return None
+        value = self._object(self.own["resource_server"], path)
+        allow = value.get("allow_from")
+        return ResourceServer(
+            audiences=self._texts(value, "audiences", f"{path}."),
+            allow_from=None if allow is None else self._allow_from(allow, f"{path}.allow_from"),
+        )
+
+    def _allow_from(self, value: object, path: str) -> tuple[AllowedRequester, ...]:
+        if not isinstance(value, list) or len(value) > 256:
+            self._say(path, "a list of at most 256 entries", value)
+            return ()
+        found = []
+        for i, entry in enumerate(value):
+            at = f"{path}[{i}]"
+            of = self._object(entry, at)
+            found.append(
+                AllowedRequester(
+                    namespace=self._text(of, "namespace", f"{at}."),
+                    client=self._text(of, "client", f"{at}."),
+                    scopes=self._texts(of, "scopes", f"{at}."),
+                )
+            )
+        return tuple(found)

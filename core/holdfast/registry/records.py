@@ -1,0 +1,54 @@
+"""What the registry says of itself and of a client."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from holdfast.oauth.client_metadata import ClientMetadata, Owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryDescription:
+    """`instance` changes when the store is a new one; `revision` grows with each change; `digest` covers all live
+    clients and the policies they refer to, so that equal digests mean equal content. `term`: the latest writer's.
+    `confirmed`: a writer has compared the whole registry with its objects since this server started."""
+
+    instance: str
+    revision: int
+    digest: str
+    term: int
+    confirmed: bool
+    endpoints: "Endpoints"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Where clients of this server go (RFC 8414, RFC 8705 section 5): https URLs."""
+
+    issuer: str
+    token_endpoint: str
+    """The one on the mTLS host."""
+    introspection_endpoint: str
+    """The one on the mTLS host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClient:
+    """A client as the registry holds it, read back from the store."""
+
+    metadata: ClientMetadata
+    digest: str
+    revision: int
+    updated_at: datetime
+    last_token_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSummary:
+    """One row of the whole listing: enough to find drift and orphans without one read per client."""
+
+    client_id: str
+    owner: Owner
+    digest: str
+    policy: str
+    revision: int
+    last_token_at: datetime | None
