@@ -121,9 +121,7 @@ def to_json(client: ClientMetadata) -> dict[str, Any]:
                 "generation": owner.generation,
                 "service_account": owner.service_account,
             },
-            "trust_anchors": [
-                {"x5c": base64.b64encode(a.der).decode(), "shared": a.shared} for a in client.trust_anchors
-            ],
+            "trust_anchors": [{"x5c": base64.b64encode(a.der).decode(), "shared": a.shared} for a in client.trust_anchors],
             "resources": list(client.resources),
             "resource_server": _resource_server_to_json(client.resource_server),
             "token_lifetime": client.token_lifetime,

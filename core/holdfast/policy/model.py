@@ -96,9 +96,7 @@ def to_json(policy: EffectivePolicy) -> dict[str, Any]:
         "require_certificate_bound": policy.require_certificate_bound,
         "max_lifetime": policy.max_lifetime,
         "allowed_subjects": _sorted([_subjects_to_json(s) for s in policy.allowed_subjects]),
-        "allowed_issuers": _sorted(
-            [sorted([i.kind, i.name, i.group] for i in entry) for entry in policy.allowed_issuers]
-        ),
+        "allowed_issuers": _sorted([sorted([i.kind, i.name, i.group] for i in entry) for entry in policy.allowed_issuers]),
         "allowed_resources": _sorted([sorted(entry) for entry in policy.allowed_resources]),
         "allowed_audiences": _sorted([sorted(entry) for entry in policy.allowed_audiences]),
         "allowed_client_ids": _sorted([sorted(entry) for entry in policy.allowed_client_ids]),
@@ -120,8 +118,7 @@ def from_json(value: dict[str, Any]) -> EffectivePolicy:
                 AllowedSubjects(**{k: tuple(v) for k, v in entry.items()}) for entry in value["allowed_subjects"]
             ),
             allowed_issuers=tuple(
-                frozenset(IssuerName(kind=k, name=n, group=g) for k, n, g in entry)
-                for entry in value["allowed_issuers"]
+                frozenset(IssuerName(kind=k, name=n, group=g) for k, n, g in entry) for entry in value["allowed_issuers"]
             ),
             allowed_resources=tuple(frozenset(entry) for entry in value["allowed_resources"]),
             allowed_audiences=tuple(frozenset(entry) for entry in value["allowed_audiences"]),
