@@ -27,7 +27,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A running control plane. Where it cannot be built: a failure in CI (`CI`, `HOLDFAST_REQUIRE_ALL`), else a skip."""
+    """A running control plane. Where it cannot be built: a failure if `CI` or `HOLDFAST_REQUIRE_ALL` is set, else a skip."""
     refusal = request.config.stash.get(_REFUSAL, None)
     if refusal is not None:
         reason = f"the control plane cannot be built here: {refusal}"

@@ -1,7 +1,7 @@
 """One process of the control plane: started with its output in a file, awaited, stopped by pid.
 
 Owns: the life of a child process. Must not know what the process is for (`commands`, `plane`).
-A child dies with the thread that started it, so a killed test run leaves nothing behind: start from a thread that lives.
+A child dies with the thread that started it, so a killed test run leaves nothing: start it from a thread that lives.
 """
 
 import os
