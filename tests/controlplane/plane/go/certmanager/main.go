@@ -31,13 +31,15 @@ import (
 )
 
 func main() {
-	role := flag.String("role", "", "controller or webhook")
-	kubeconfig := flag.String("kubeconfig", "", "who to be")
-	port := flag.Int("port", 0, "webhook: where to listen")
-	health := flag.Int("health-port", 0, "webhook: where to answer health checks")
-	cert := flag.String("tls-cert-file", "", "webhook: certificate")
-	key := flag.String("tls-private-key-file", "", "webhook: key")
-	flag.Parse()
+	// A set of our own: a package underneath registers -kubeconfig in the global one.
+	flags := flag.NewFlagSet("cert-manager", flag.ExitOnError)
+	role := flags.String("role", "", "controller or webhook")
+	kubeconfig := flags.String("kubeconfig", "", "who to be")
+	port := flags.Int("port", 0, "webhook: where to listen")
+	health := flags.Int("health-port", 0, "webhook: where to answer health checks")
+	cert := flags.String("tls-cert-file", "", "webhook: certificate")
+	key := flags.String("tls-private-key-file", "", "webhook: key")
+	_ = flags.Parse(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
