@@ -1,0 +1,22 @@
+"""How much one connection may ask for, and how long it may take. Every number carries its reason.
+
+Neighbours: `protocol.py` and `listener.py` hold connections to it; `endpoints/` to the size of a body.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """Seconds and bytes. The defaults serve machine clients near by; tests lower them."""
+
+    handshake: float = 10.0
+    """Seconds for a TLS handshake: a distant client on a lossy line needs three round trips."""
+    request: float = 10.0
+    """Seconds for the whole of one request to arrive, and for the first one to begin."""
+    keep_alive: int = 75
+    """Seconds an idle connection stays: a handshake costs five to seven requests, so keeping it pays."""
+    head: int = 16_384
+    """Bytes of request line and headers; no client of a direct endpoint needs a tenth."""
+    goodbye: float = 2.0
+    """Seconds to finish what is under way when the listener stops, and for a peer to answer the TLS goodbye."""
