@@ -4,9 +4,11 @@ Owns what can be read from one certificate; every way in which its bytes can be 
 Must not judge: `subject` and `chain` do. Neighbours: `names`, `thumbprint`.
 """
 
+import base64
+import binascii
 import hashlib
 import ipaddress
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,9 +22,9 @@ from holdfast.x509.thumbprint import x5t_s256
 
 MAX_DER = 64 * 1024
 MAX_BUNDLE = 64
+MAX_PEM = 1024 * 1024
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
 
 
 class CertificateError(ValueError):
@@ -48,6 +50,11 @@ class Certificate:
         except Exception as error:
             # The parser answers odd bytes with a dozen exception types; to us they mean one thing.
             raise CertificateError(f"not a certificate we can read: {error}") from error
+        except BaseException as error:
+            # A panic of its Rust part is no Exception, and its type cannot be imported.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise CertificateError("not a certificate we can read: the parser gave up") from error
         return certificate
 
     @classmethod
@@ -56,8 +63,8 @@ class Certificate:
         return load_pem_bundle(pem)[0]
 
     def _parse(self) -> None:
-        assert self.parsed.version in x509.Version
         _ = (
+            self.parsed.version,
             self.x5t_s256,
             self.spki_sha256,
             self.subject,
@@ -153,7 +160,13 @@ class Certificate:
 
     @property
     def pem(self) -> bytes:
-        return self.parsed.public_bytes(Encoding.PEM)
+        body = base64.encodebytes(self.der).replace(b"\n", b"")
+        lines = b"\n".join(body[at : at + 64] for at in range(0, len(body), 64))
+        return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
+
+    def __repr__(self) -> str:
+        # Logs hold thumbprints, not certificates.
+        return f"Certificate({self.subject.text!r}, x5t#S256={self.x5t_s256})"
 
 
 @dataclass(frozen=True)
@@ -165,24 +178,52 @@ class PeerCertificate:
 
 
 def load_pem_bundle(pem: bytes) -> tuple[Certificate, ...]:
-    """All certificates of a PEM text, in its order. Raises CertificateError when there is none, or a private key."""
+    """All certificates of a PEM text (RFC 7468), in its order.
+
+    Raises CertificateError when there is none, when a block is broken or is anything but a certificate.
+    """
+    if len(pem) > MAX_PEM:
+        raise CertificateError(f"expected at most {MAX_PEM} bytes of PEM, found {len(pem)}")
     found: list[Certificate] = []
-    for match in _PEM.finditer(pem):
-        label = match[1].decode()
-        if "PRIVATE KEY" in label:
-            raise CertificateError(f"it holds a {label}; expected certificates only")
-        if label == "CERTIFICATE":
-            found.append(_from_block(match[0], len(found) + 1))
+    for label, body in _blocks(pem):
+        if label != "CERTIFICATE":
+            raise CertificateError(f"expected certificates only, found a block labelled {label}")
+        if len(found) == MAX_BUNDLE:
+            raise CertificateError(f"expected at most {MAX_BUNDLE} certificates, found more")
+        found.append(_from_body(body, len(found) + 1))
     if not found:
         raise CertificateError("expected at least one PEM block labelled CERTIFICATE, found none")
-    if len(found) > MAX_BUNDLE:
-        raise CertificateError(f"expected at most {MAX_BUNDLE} certificates, found {len(found)}")
     return tuple(found)
 
 
-def _from_block(block: bytes, number: int) -> Certificate:
+_BEGIN, _END, _DASHES = b"-----BEGIN ", b"-----END ", b"-----"
+
+
+def _blocks(pem: bytes) -> Iterator[tuple[str, bytes]]:
+    """Label and Base64 of each block; text outside of blocks is a comment. One pass, whatever the input."""
+    label = b""
+    body: list[bytes] = []
+    for line in (raw.strip() for raw in pem.splitlines()):
+        if line.startswith(_BEGIN) and line.endswith(_DASHES):
+            if label:
+                raise CertificateError(f"the block labelled {_shown(label)} has no end")
+            label, body = line[len(_BEGIN) : -len(_DASHES)], []
+        elif label and line == _END + label + _DASHES:
+            yield _shown(label), b"".join(body)
+            label = b""
+        elif label:
+            body.append(line)
+    if label:
+        raise CertificateError(f"the block labelled {_shown(label)} has no end")
+
+
+def _shown(label: bytes) -> str:
+    return label[:40].decode("ascii", "replace")
+
+
+def _from_body(body: bytes, number: int) -> Certificate:
+    """Decoded here and not by the parser: the thumbprint is over the bytes as they came, never over a re-encoding."""
     try:
-        der = x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER)
-    except Exception as error:
-        raise CertificateError(f"certificate {number} of the bundle cannot be read: {error}") from error
-    return Certificate.from_der(der)
+        return Certificate.from_der(base64.b64decode(body, validate=True))
+    except (binascii.Error, CertificateError) as error:
+        raise CertificateError(f"certificate {number} of the bundle: {error}") from error

@@ -5,16 +5,18 @@ system's trust store is never used, time is an argument. Must not know clients. 
 
 `cryptography` builds and checks the path; where its defaults ask for more than private CAs deliver (an authority key
 identifier in the leaf, a SAN) they are relaxed, and what the relaxed form no longer asks of the leaf is asked here.
+
+An anchor is any CA certificate that was pinned, an intermediate as well as a root: the path ends there, and what may
+stand above it is not looked at. A leaf that is itself pinned is refused: that is `self_signed_tls_client_auth`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
@@ -63,6 +65,7 @@ def check_trust_anchor(anchor: Certificate) -> None:
     usage = _key_usage(anchor)
     if usage is not None and not usage.key_cert_sign:
         raise PathError(f"{who} may not sign certificates: its key usage leaves out keyCertSign")
+    _check_constraints(anchor, who)
 
 
 def verify_path(
@@ -75,18 +78,22 @@ def verify_path(
 ) -> VerifiedPath:
     """Find a path from the leaf to one of `anchors` that holds at the moment `at`.
 
-    `require_client_auth_usage`: whether an extended key usage must be there; where it is, it must hold clientAuth either
-    way. Raises PathError.
+    `require_client_auth_usage`: whether an extended key usage must be there; where there is one, it must hold
+    clientAuth either way. Raises PathError.
     """
     if not anchors:
         raise PathError("no trust anchor is left for this client")
     if len(peer.chain) > MAX_CHAIN:
         raise PathError(f"expected at most {MAX_CHAIN} certificates besides the leaf, found {len(peer.chain)}")
+    if peer.leaf in anchors:
+        raise PathError("the leaf is itself a trust anchor; expected a certificate that an anchor has issued")
     _check_leaf(peer.leaf, limits, require_client_auth_usage)
     path = _build(peer, anchors, at, limits)
+    for certificate in path:
+        _check_key(certificate, limits, "a certificate of the path")
+        _check_constraints(certificate, "a certificate of the path")
     for certificate in path[:-1]:
         _check_signature_hash(certificate)
-        _check_key(certificate, limits, "a certificate of the path")
     return VerifiedPath(path, max(c.not_before for c in path), min(c.not_after for c in path))
 
 
@@ -97,7 +104,7 @@ def _build(
         verifier = (
             PolicyBuilder()
             .store(Store([a.parsed for a in anchors]))
-            .time(at.replace(tzinfo=None))
+            .time(at.astimezone(UTC).replace(tzinfo=None))
             .max_chain_depth(limits.max_depth)
             .extension_policies(ca_policy=_CA_POLICY, ee_policy=_LEAF_POLICY)
             .build_client_verifier()
@@ -108,7 +115,8 @@ def _build(
     except Exception as error:
         # Certificates that parse may still trip the verifier (duplicate extensions, odd encodings): no path, then.
         raise PathError(f"the path cannot be judged: {type(error).__name__}") from error
-    return tuple(Certificate.from_der(c.public_bytes(_DER)) for c in found.chain)
+    known = {c.parsed: c for c in (peer.leaf, *peer.chain, *anchors)}
+    return tuple(known[c] for c in found.chain)
 
 
 def _check_leaf(leaf: Certificate, limits: PathLimits, require_usage: bool) -> None:
@@ -151,6 +159,17 @@ def _check_key(certificate: Certificate, limits: PathLimits, who: str) -> None:
         raise PathError(f"{who} has a key of a kind that is not accepted: {type(key).__name__}")
 
 
+def _check_constraints(certificate: Certificate, who: str) -> None:
+    """Refuse what the verifier would refuse at each login when it is critical, and silently ignore when it is not."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return
+    subtrees = (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
+    if any(isinstance(subtree, x509.DirectoryName) for subtree in subtrees):
+        raise PathError(f"{who} has a name constraint of the kind directoryName, which cannot be enforced here")
+
+
 def _check_signature_hash(certificate: Certificate) -> None:
     try:
         algorithm = certificate.parsed.signature_hash_algorithm
@@ -186,4 +205,3 @@ def _key_usage_may_sign(_policy: verification.Policy, _certificate: x509.Certifi
 
 _LEAF_POLICY = _leaf_policy()
 _CA_POLICY = _ca_policy()
-_DER = Encoding.DER

@@ -19,6 +19,10 @@ STRING_CODECS = {
 }
 
 
+MAX_OID = 63
+"""Bytes; more than any registered identifier, and few enough that reading one costs nothing."""
+
+
 class DerError(ValueError):
     """The bytes are not the DER they should be."""
 
@@ -62,8 +66,8 @@ def read_all(data: bytes) -> Iterator[Element]:
 
 def read_oid(content: bytes) -> str:
     """The dotted form of an object identifier's content bytes. Raises DerError."""
-    if not content or content[-1] & 0x80:
-        raise DerError("truncated object identifier")
+    if not 0 < len(content) <= MAX_OID or content[-1] & 0x80:
+        raise DerError("truncated or oversized object identifier")
     numbers, value = [], 0
     for byte in content:
         value = value << 7 | byte & 0x7F

@@ -6,7 +6,7 @@ form, unknown type names, empty values.
 
 import re
 
-from holdfast.x509.der import DerError, read_one, read_string
+from holdfast.x509.der import STRING_CODECS, DerError, read_one, read_string
 
 MAX_LENGTH = 4096
 MAX_ATTRIBUTES = 64
@@ -60,11 +60,9 @@ def escape(value: str | bytes) -> str:
     if isinstance(value, bytes):
         return "#" + value.hex()
     text = re.sub(r'(["+,;<>\\])', r"\\\1", value).replace("\0", "\\00")
-    if text[:1] in (" ", "#"):
-        text = "\\" + text
-    if text.endswith(" ") and not text.endswith("\\ "):
+    if len(value) > 1 and value.endswith(" "):
         text = text[:-1] + "\\ "
-    return text
+    return "\\" + text if value[:1] in (" ", "#") else text
 
 
 def parse(text: str) -> list[list[tuple[str, str | bytes]]]:
@@ -140,6 +138,8 @@ class _Parser:
         self.at = match.end()
         self._end_of_value()
         text = read_string(element)
+        if text is None and element.tag in STRING_CODECS:
+            raise self._fail("a string in hexadecimal whose bytes are what its type says")
         return element.raw if text is None else text
 
     def _quoted(self) -> str:

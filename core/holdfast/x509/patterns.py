@@ -74,6 +74,11 @@ def subject_allowed(rule: SubjectRule, pattern: SubjectPattern) -> bool:
     if rule.kind is SubjectKind.DN:
         return parse_dn(rule.value).ends_with(parse_dn(pattern.parts[0]))
     asked = _split(rule.kind, rule.canonical)
-    return len(asked) == len(pattern.parts) and all(
-        want in ("*", have) and (have or want != "*") for want, have in zip(pattern.parts, asked, strict=True)
-    )
+    return len(asked) == len(pattern.parts) and all(map(_part_allowed, pattern.parts, asked))
+
+
+def _part_allowed(want: str, have: str) -> bool:
+    """`*` takes a plain segment only: no query or fragment, and nothing that a reader may resolve to another path."""
+    if want != "*":
+        return want == have
+    return have not in ("", ".", "..") and not set("?#%") & set(have)

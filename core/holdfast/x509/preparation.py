@@ -49,7 +49,8 @@ def comparison_key(oid: str, value: str) -> str | None:
         return _collapse(composed.lower()) if composed.isascii() else None
     if oid not in CASE_IGNORE or _newer_than_unicode_3_2(composed):
         return composed
-    return _collapse("".join(_fold(char) for char in composed))
+    # Composed again: `J` and a caron are two characters, `ǰ` is one.
+    return _collapse(unicodedata.normalize("NFC", "".join(_fold(char) for char in composed)))
 
 
 def _newer_than_unicode_3_2(value: str) -> bool:

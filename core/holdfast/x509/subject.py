@@ -1,8 +1,8 @@
-"""The five subject rules of RFC 8705 section 2.1.2, and the patterns by which a policy allows them.
+"""The five subject rules of RFC 8705 section 2.1.2: how one is registered, and which certificate satisfies it.
 
-Owns: what a registered value may look like, its canonical form, and whether a certificate's leaf satisfies it. Each kind
-is compared only with entries of its own kind; there is no fall-back to the common name.
-Must not know policies or clients. Neighbours: `names` (DNs), `certificate`.
+Owns: what a registered value may look like, its canonical form, and whether a leaf satisfies it. Each kind is compared
+only with entries of its own kind; there is no fall-back to the common name.
+Must not know policies or clients. Neighbours: `names` (DNs), `certificate`, `patterns`.
 """
 
 import ipaddress
@@ -17,7 +17,9 @@ from holdfast.x509.names import DistinguishedNameError, parse_dn
 
 MAX_VALUE = 2048
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+"""The characters of RFC 3986; an absolute URI in its sense of having a scheme."""
+_SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/[A-Za-z0-9._-]+)*")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 
 
@@ -84,20 +86,17 @@ def _canonical_dns(value: str) -> str:
 
 def _canonical_uri(value: str) -> str:
     if not _URI.fullmatch(value):
-        raise SubjectRuleError(f"uri: expected an absolute URI in ASCII without blanks, found {value!r}")
+        raise SubjectRuleError(f"uri: expected an absolute URI of the characters of RFC 3986, found {value!r}")
     try:
         parts = urlsplit(value)
     except ValueError as error:
         raise SubjectRuleError(f"uri: {value!r} is no URI ({error})") from None
     scheme = parts.scheme.lower()
-    rest = value[len(parts.scheme) + 1 :]
     if scheme != "spiffe":
-        return f"{scheme}:{_lower_authority(rest)}"
-    if "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
-        raise SubjectRuleError(f"uri: a SPIFFE ID has a trust domain and a path only, found {value!r}")
-    if any(segment in ("", ".", "..") for segment in parts.path.split("/")[1:]):
-        raise SubjectRuleError(f"uri: a SPIFFE ID has no empty, '.' or '..' segment, found {value!r}")
-    return f"{scheme}:{rest}"
+        return f"{scheme}:{_lower_authority(value[len(parts.scheme) + 1 :])}"
+    if not _SPIFFE_ID.fullmatch(value) or {".", ".."} & set(parts.path.split("/")):
+        raise SubjectRuleError(f"uri: expected a SPIFFE ID such as spiffe://cluster.local/ns/a/sa/b, found {value!r}")
+    return value
 
 
 def _lower_authority(rest: str) -> str:
@@ -170,8 +169,11 @@ def _entries(certificate: Certificate, kind: SubjectKind) -> tuple[str, ...]:
 
 def _same(rule: SubjectRule, entry: str) -> bool:
     """Whether a certificate's entry equals the rule; an entry that is malformed for its kind equals nothing."""
+    if not entry.isascii():
+        # A U-label is converted at registration, never in a certificate, where it has no place (RFC 5280 section 7.2).
+        return False
     if rule.kind is SubjectKind.DNS:
-        return entry.isascii() and entry.lower() == rule.canonical
+        return entry.lower() == rule.canonical
     try:
         return _CANONICAL[rule.kind](entry) == rule.canonical
     except SubjectRuleError:
