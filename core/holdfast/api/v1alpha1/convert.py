@@ -1,0 +1,116 @@
+"""From a dict in its wire form to a typed object, and from there to the values that policy and registry know.
+
+Owns reading. Tolerant of unknown fields, never of wrong ones: the CRD has refused those before, so one that is met here
+was stored under an older schema. Neighbours: `holdfast.policy.model`, `holdfast.x509.subject`.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from holdfast.api.v1alpha1 import mtls_policy as written
+from holdfast.api.v1alpha1.fields import DURATION_PATTERN
+from holdfast.api.v1alpha1.mtls_policy import MTLSPolicy
+from holdfast.api.v1alpha1.oauth_client import OAuthClient, SubjectRule
+from holdfast.oauth.client_metadata import Problem
+from holdfast.policy.model import AllowedSubjects, IssuerName, Policy
+from holdfast.x509 import subject as x509
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_UNITS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+
+
+class UnreadableObject(ValueError):
+    """An object that cannot be read as its type; lists every problem by field."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+
+
+def parse_oauth_client(obj: Mapping[str, Any]) -> OAuthClient:
+    """Raises UnreadableObject."""
+    return _parse(OAuthClient, obj)
+
+
+def parse_mtls_policy(obj: Mapping[str, Any]) -> MTLSPolicy:
+    """Raises UnreadableObject."""
+    return _parse(MTLSPolicy, obj)
+
+
+def _parse(model: type[Model], obj: Mapping[str, Any]) -> Model:
+    try:
+        return model.model_validate(obj, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise UnreadableObject(tuple(_problem(e["loc"], e["msg"], e.get("input")) for e in error.errors())) from None
+
+
+def _problem(location: tuple[int | str, ...], message: str, actual: object) -> Problem:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    found = "" if isinstance(actual, dict | list) else f", found {str(actual)[:80]!r}"
+    return Problem(path, f"{message}{found}")
+
+
+def duration(text: str) -> timedelta:
+    """A duration in the form of `fields.Duration`. Raises ValueError for any other form."""
+    if not re.fullmatch(DURATION_PATTERN.removeprefix("^").removesuffix("$"), text, re.ASCII):
+        raise ValueError(f"duration: expected a form such as 1h30m ({DURATION_PATTERN}), found {text!r}")
+    parts = re.findall(r"([0-9]+)(ms|h|m|s)", text)
+    return timedelta(milliseconds=sum(int(count) * _UNITS[unit] for count, unit in parts))
+
+
+def duration_seconds(text: str) -> int:
+    """The whole seconds of a duration; fractions are cut. Raises ValueError."""
+    return int(duration(text).total_seconds())
+
+
+def subject_rule(subject: SubjectRule) -> x509.SubjectRule:
+    """The one rule that is set, checked and in canonical form. Raises `x509.subject.SubjectRuleError`."""
+    kind = next(kind for kind in x509.SubjectKind if getattr(subject, kind.value) is not None)
+    return x509.parse_subject_rule(kind, getattr(subject, kind.value))
+
+
+def to_policy(policy: MTLSPolicy) -> Policy:
+    """The policy as a value; selectors are the operator's to apply and not part of it."""
+    spec = policy.spec
+    authentication = spec.authentication or written.PolicyAuthentication()
+    tokens = spec.tokens or written.PolicyTokens()
+    certificates = spec.certificates or written.PolicyCertificates()
+    grants = spec.grants or written.PolicyGrants()
+    return Policy(
+        name=policy.metadata.name,
+        allowed_methods=_set(authentication.allowed_methods),
+        require_certificate_bound=tokens.require_certificate_bound,
+        max_lifetime=None if tokens.max_lifetime is None else duration_seconds(tokens.max_lifetime),
+        allowed_subjects=_subjects(certificates.allowed_subjects),
+        allowed_issuers=_issuers(certificates),
+        allowed_resources=_set(grants.allowed_resources),
+        allowed_audiences=_set(grants.allowed_audiences),
+        allowed_client_ids=_set(grants.allowed_client_ids),
+    )
+
+
+def _set(values: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
+
+
+def _issuers(certificates: written.PolicyCertificates) -> frozenset[IssuerName] | None:
+    if certificates.allowed_issuers is None:
+        return None
+    return frozenset(IssuerName(name=i.name, kind=i.kind, group=i.group) for i in certificates.allowed_issuers)
+
+
+def _subjects(subjects: written.AllowedSubjects | None) -> AllowedSubjects | None:
+    if subjects is None:
+        return None
+    return AllowedSubjects(
+        uris=subjects.uris or (),
+        dns_names=subjects.dns_names or (),
+        ip_addresses=subjects.ip_addresses or (),
+        email_addresses=subjects.email_addresses or (),
+        distinguished_names=subjects.distinguished_names or (),
+    )

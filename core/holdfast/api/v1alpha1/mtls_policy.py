@@ -1,0 +1,206 @@
+"""MTLSPolicy: what the platform asks of all clients that it selects.
+
+Owns every field: meaning, limit, and the rules that one object alone can show. Only `mode` has a default: what a policy
+does not name it does not touch. How several policies merge is `holdfast.policy.resolve`'s. Neighbours: `convert`.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from holdfast.api.v1alpha1.base import ATOMIC, SET, Condition, ObjectMeta, Part, map_list, rule, rules
+from holdfast.api.v1alpha1.fields import Duration, HttpsUriPattern
+from holdfast.api.v1alpha1.oauth_client import IssuerRef
+
+_LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$")]
+SubjectPattern = Annotated[str, Field(min_length=1, max_length=1024)]
+SubjectPatterns = Annotated[tuple[SubjectPattern, ...] | None, Field(min_length=1, max_length=64, json_schema_extra=SET)]
+
+
+class LabelRequirement(Part):
+    """One requirement on a label."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!(self.operator in ['In', 'NotIn']) || (has(self.values) && self.values.size() > 0)",
+                "values are required with In and NotIn",
+            ),
+            rule(
+                "!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || self.values.size() == 0",
+                "values are not allowed with Exists and DoesNotExist",
+            ),
+        )
+    )
+
+    key: Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
+    """Label that is looked at."""
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    """How its value is compared. NotIn holds for an absent label, too."""
+    values: Annotated[tuple[LabelValue, ...] | None, Field(max_length=64, json_schema_extra=ATOMIC)] = None
+    """Values for In and NotIn."""
+
+
+class LabelSelector(Part):
+    """Which objects are meant, by their labels. Everything listed has to hold; empty: all objects."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    match_labels: Annotated[dict[str, LabelValue] | None, Field(max_length=64)] = None
+    """Labels and the values they have."""
+    match_expressions: Annotated[tuple[LabelRequirement, ...] | None, Field(max_length=64, json_schema_extra=ATOMIC)] = None
+    """Requirements on labels."""
+
+
+class PolicyAuthentication(Part):
+    """How clients may prove who they are."""
+
+    allowed_methods: Annotated[
+        tuple[Literal["tls_client_auth", "self_signed_tls_client_auth"], ...] | None,
+        Field(min_length=1, max_length=8, json_schema_extra=SET),
+    ] = None
+    """Methods that clients may use. Where no policy names any: the two mTLS methods (RFC 8705 section 2)."""
+
+
+class PolicyTokens(Part):
+    """What access tokens have to look like."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("!has(self.maxLifetime) || duration(self.maxLifetime) >= duration('1s')", "maxLifetime must be at least 1s")
+        )
+    )
+
+    require_certificate_bound: bool | None = None
+    """Whether tokens have to be bound to a certificate (RFC 8705 section 3). Required where no policy says otherwise, and
+    where several do, one that requires it is enough."""
+    max_lifetime: Duration | None = None
+    """How long a token may be valid, in whole seconds. A client that asks for more is refused; a default is cut."""
+
+
+class AllowedSubjects(Part):
+    """Patterns of subjects that clients may claim. A kind that is not listed is refused once any is.
+
+    `{namespace}` and `{serviceAccount}` stand for the client's own.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.uris) || has(self.dnsNames) || has(self.ipAddresses) || has(self.emailAddresses)"
+                " || has(self.distinguishedNames)",
+                "allowedSubjects must name at least one kind of subject",
+            )
+        )
+    )
+
+    uris: SubjectPatterns = None
+    """URIs; `*` stands for one segment of the path."""
+    dns_names: SubjectPatterns = None
+    """DNS names; `*` stands for one label."""
+    ip_addresses: SubjectPatterns = None
+    """IP addresses, as CIDRs."""
+    email_addresses: SubjectPatterns = None
+    """E-mail addresses; `*@host` stands for every address of that host."""
+    distinguished_names: SubjectPatterns = None
+    """Trailing RDNs that a subject has to end in, such as `O=Shop,C=DE` (RFC 4514)."""
+
+
+class PolicyCertificates(Part):
+    """What certificates clients may have."""
+
+    allowed_subjects: AllowedSubjects | None = None
+    """Subjects that clients may claim. Where no policy names any: under an anchor that others share, the SPIFFE URIs of the
+    client's own namespace; under its own anchors, any. SPIFFE URIs of the trust domain are always their namespace's own."""
+    allowed_issuers: Annotated[
+        tuple[IssuerRef, ...] | None, Field(max_length=64, json_schema_extra=map_list("name", "kind", "group"))
+    ] = None
+    """Issuers that `spec.certificate` may name. Where no policy names any: every ClusterIssuer, and the Issuers of the
+    client's namespace. An empty list: none."""
+
+
+class PolicyGrants(Part):
+    """What clients may ask for."""
+
+    allowed_resources: Annotated[tuple[HttpsUriPattern, ...] | None, Field(max_length=64, json_schema_extra=SET)] = None
+    """Audiences that no OAuthClient owns and that may be asked for all the same; `*` stands for one label of the host or
+    segment of the path."""
+    allowed_audiences: Annotated[tuple[HttpsUriPattern, ...] | None, Field(max_length=64, json_schema_extra=SET)] = None
+    """Audiences that an API may own beyond `*.<namespace>.svc`, which it has by right; `*` as above, `{namespace}` stands
+    for the client's."""
+    allowed_client_ids: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] | None,
+        Field(max_length=64, json_schema_extra=SET),
+    ] = None
+    """Client ids that may be chosen beyond `<namespace>.…`, which everybody may; `*` at the end stands for any ending,
+    `{namespace}` for the client's."""
+
+
+class MTLSPolicySpec(Part):
+    """What is asked, and of whom."""
+
+    namespace_selector: LabelSelector | None = None
+    """Namespaces whose clients are meant. Default: all."""
+    client_selector: LabelSelector | None = None
+    """OAuthClients that are meant, by labels which their authors write. Default: all."""
+    mode: Literal["Enforce"] = "Enforce"
+    """`Enforce`: clients that break the policy are refused."""
+    authentication: PolicyAuthentication | None = None
+    """How clients may prove who they are."""
+    tokens: PolicyTokens | None = None
+    """What access tokens have to look like."""
+    certificates: PolicyCertificates | None = None
+    """What certificates clients may have."""
+    grants: PolicyGrants | None = None
+    """What clients may ask for."""
+
+
+class Violation(Part):
+    """A client that breaks the policy."""
+
+    namespace: Annotated[str, Field(max_length=63)]
+    """Its namespace."""
+    name: Annotated[str, Field(max_length=253)]
+    """Its name."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """What was expected and what was found."""
+
+
+class Violations(Part):
+    """Clients that break the policy."""
+
+    count: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] = 0
+    """How many there are."""
+    first: Annotated[tuple[Violation, ...], Field(max_length=10, json_schema_extra=ATOMIC)] = ()
+    """The first ten, by namespace and name."""
+
+
+class MTLSPolicyStatus(Part):
+    """What was observed of the policy."""
+
+    observed_generation: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
+    """metadata.generation that this status was made of."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=map_list("type"))] = ()
+    """Ready and Accepted; Reconciling and Stalled only while they are true."""
+    matched_clients: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int32"})] = None
+    """How many OAuthClients the policy selects."""
+    violations: Violations | None = None
+    """Clients that break the policy."""
+
+
+class MTLSPolicy(Part):
+    """Rules for clients, certificates and tokens, for all namespaces or for selected ones.
+
+    Every matching policy applies: allowed sets intersect, maxima take the smallest, requirements take the strictest.
+    """
+
+    PLURAL: ClassVar = "mtlspolicies"
+    KIND: ClassVar = "MTLSPolicy"
+    NAME_LENGTH: ClassVar = 253
+
+    metadata: ObjectMeta
+    spec: MTLSPolicySpec
+    """What is asked, and of whom."""
+    status: MTLSPolicyStatus | None = None
+    """What was observed of the policy."""
