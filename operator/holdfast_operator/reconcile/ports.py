@@ -3,7 +3,7 @@
 Objects are plain dicts in their wire form. Both adapters pass the same conformance tests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -96,7 +96,7 @@ class Cluster(Protocol):
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete that very object; absent or another uid is done already."""
 
-    async def set_finalizers(self, kind: Kind, obj: Object, finalizers: list[str]) -> Object | None:
+    async def set_finalizers(self, kind: Kind, obj: Object, finalizers: Sequence[str]) -> Object | None:
         """Replace metadata.finalizers of the object as it was read (its resourceVersion is tested: Conflict).
 
         None when the object is gone, which is what the last finalizer's removal leads to.
