@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.controlplane.plane import recipes, versions
 from tests.controlplane.plane.recipes import BuildError
 
-__all__ = ["Binaries", "BuildError", "cache_folder", "ensure"]
+__all__ = ["Binaries", "BuildError", "cache_folder", "ensure", "present"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HOLDFAST_CACHE") or Path.home() / ".cache" / "holdfast")
 
 
+def present() -> Binaries | None:
+    """The binaries, if they have been built."""
+    target = _target()
+    return Binaries(target) if target.exists() else None
+
+
 def ensure() -> Binaries:
     """The binaries, built now if need be, which takes minutes. Raises BuildError, and OSError from the cache folder."""
-    target = cache_folder() / f"controlplane-{_fingerprint()}"
+    target = _target()
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent / "build.lock"):
@@ -58,12 +64,12 @@ def ensure() -> Binaries:
     return Binaries(target)
 
 
-def _fingerprint() -> str:
-    """Of all that decides what the binaries are."""
+def _target() -> Path:
+    """A folder named by all that decides what the binaries are."""
     digest = hashlib.sha256()
     for file in (Path(versions.__file__), Path(recipes.__file__), *sorted(recipes.SOURCES.rglob("*.go"))):
         digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return cache_folder() / f"controlplane-{digest.hexdigest()[:16]}"
 
 
 @contextmanager
