@@ -1,0 +1,271 @@
+"""Plays cert-manager: looks at every Certificate, signs what is due, tells the outcome as cert-manager does.
+
+Owns when a certificate is made or made anew, the CertificateRequest of each revision and the status of Certificates and
+issuers. An issuer of any type is played by a local authority of its own. Neighbours: `certificate_spec`, `authority`,
+`secret_files` below; `cluster` calls `step` after each change and when the next one is due.
+"""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from holdfast.clock import Clock
+from holdfast_operator.adapters.folder.authority import Authority, AuthorityError, Issued
+from holdfast_operator.adapters.folder.certificate_spec import (
+    CertificateSpec,
+    CertificateSpecError,
+    IssuerRef,
+    read_spec,
+)
+from holdfast_operator.adapters.folder.objects import ObjectStore, key_of, timestamp
+from holdfast_operator.adapters.folder.secret_files import DATA, read_secret, remove_secret, write_secret
+from holdfast_operator.reconcile.ports import Key, Kind, Object
+
+REVISION = "cert-manager.io/certificate-revision"
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+SPEC_DIGEST = "holdfast.dev/certificate-spec"
+"""What the request was made for: another digest means that the Certificate asks for something else now."""
+
+
+class Issuance:
+    """The certificate controller of the folder. `data`: below it lie `ca/` and `secrets/`."""
+
+    def __init__(self, store: ObjectStore, data: Path, clock: Clock) -> None:
+        self._store = store
+        self._secrets = data / "secrets"
+        self._authorities_folder = data / "ca"
+        self._clock = clock
+        self._authorities: dict[tuple[str, str, str], Authority] = {}
+        self._turn = asyncio.Lock()
+
+    async def step(self) -> datetime | None:
+        """Issue everything that is due; when the next one will be, or None. A second step at once changes nothing."""
+        async with self._turn:
+            self._accept_issuers()
+            due = [await self._certificate(obj) for obj in self._store.list(Kind.CERTIFICATE)]
+            self._remove_unnamed_secrets()
+        return min((at for at in due if at is not None), default=None)
+
+    def secret_folder(self, namespace: str, name: str) -> Path:
+        """Where the files of a Secret lie."""
+        return self._secrets / namespace / name
+
+    async def _certificate(self, obj: Object) -> datetime | None:
+        if "deletionTimestamp" in obj["metadata"]:
+            return None
+        try:
+            spec = read_spec(obj.get("spec", {}))
+            self._check_secret_is_free(obj, spec)
+            authority = self._authority(spec.issuer, obj["metadata"]["namespace"])
+        except (CertificateSpecError, AuthorityError) as error:
+            self._set_status(obj, {}, ready=False, reason="Failed", message=str(error))
+            return None
+        if authority is None:
+            self._wait_for_issuer(obj, spec)
+            return None
+        renewal = self._valid_until(obj, spec, authority)
+        if renewal is not None and self._clock() < renewal:
+            return renewal
+        issued = await asyncio.to_thread(authority.sign, spec)  # an RSA key takes its time
+        current = self._store.get(key_of(Kind.CERTIFICATE, obj))
+        if current is None or current["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return None
+        return self._keep(current, spec, issued)
+
+    def _check_secret_is_free(self, obj: Object, spec: CertificateSpec) -> None:
+        meta = obj["metadata"]
+        for other in self._store.list(Kind.CERTIFICATE, meta["namespace"]):
+            older = (other["metadata"]["creationTimestamp"], other["metadata"]["name"]) < (
+                meta["creationTimestamp"],
+                meta["name"],
+            )
+            if older and other.get("spec", {}).get("secretName") == spec.secret_name:
+                raise CertificateSpecError(
+                    f"spec.secretName: the older Certificate {other['metadata']['name']!r} has {spec.secret_name!r}"
+                )
+
+    def _authority(self, issuer: IssuerRef, namespace: str) -> Authority | None:
+        """The authority that plays the issuer; None where no such issuer exists."""
+        kind = Kind.CLUSTER_ISSUER if issuer.kind == "ClusterIssuer" else Kind.ISSUER
+        key = Key(kind, namespace if kind.namespaced else "", issuer.name)
+        if self._store.get(key) is None:
+            return None
+        identity = (kind.plural, key.namespace, key.name)
+        if identity not in self._authorities:
+            folder = self._authorities_folder.joinpath(*(part for part in identity if part))
+            name = f"{'/'.join(part for part in identity[1:] if part)} (holdfast dev)"
+            self._authorities[identity] = Authority(folder, name, self._clock)
+        return self._authorities[identity]
+
+    def _valid_until(self, obj: Object, spec: CertificateSpec, authority: Authority) -> datetime | None:
+        """When the certificate that lies there is to be replaced; None when it will not do."""
+        request = self._request(obj)
+        files = read_secret(self.secret_folder(obj["metadata"]["namespace"], spec.secret_name))
+        if request is None or request["metadata"]["annotations"].get(SPEC_DIGEST) != spec.digest:
+            return None
+        if files.get("ca.crt") != authority.pem or _decoded(request, "certificate") != files.get("tls.crt"):
+            return None
+        leaf = _pair(files)
+        if leaf is None:
+            return None
+        start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        renewal = _renewal(spec, start, end)
+        if obj.get("status", {}).get("renewalTime") != _text(renewal):
+            self._set_times(obj, start, end, renewal)
+        return renewal
+
+    def _request(self, obj: Object) -> Object | None:
+        """The CertificateRequest of the current revision."""
+        revision = obj.get("status", {}).get("revision")
+        found = self._store.get(self._request_key(obj, revision)) if revision else None
+        return found if found is not None and _owner(found) == obj["metadata"]["uid"] else None
+
+    def _request_key(self, obj: Object, revision: int) -> Key:
+        return Key(Kind.CERTIFICATE_REQUEST, obj["metadata"]["namespace"], f"{obj['metadata']['name']}-{revision}")
+
+    def _keep(self, obj: Object, spec: CertificateSpec, issued: Issued) -> datetime:
+        """Hand the certificate out: files, then the request, then the status that points to it."""
+        files = {"tls.crt": issued.certificate, "tls.key": issued.key, "ca.crt": issued.ca}
+        write_secret(self.secret_folder(obj["metadata"]["namespace"], spec.secret_name), files)
+        revision = obj.get("status", {}).get("revision", 0) + 1
+        status = {
+            "certificate": base64.b64encode(issued.certificate).decode(),
+            "ca": base64.b64encode(issued.ca).decode(),
+        }
+        self._write_request(obj, spec, revision, status, ready=True, message="signed by the local CA")
+        self._drop_requests(obj, keep=revision)
+        renewal = _renewal(spec, issued.not_before, issued.not_after)
+        self._set_times(obj, issued.not_before, issued.not_after, renewal, revision=revision)
+        return renewal
+
+    def _wait_for_issuer(self, obj: Object, spec: CertificateSpec) -> None:
+        """As cert-manager has it: a request that stays pending, and a Certificate that is not ready."""
+        message = f"Referenced {spec.issuer.kind!r} not found: {spec.issuer.name!r}"
+        revision = obj.get("status", {}).get("revision", 0) + 1
+        self._write_request(obj, spec, revision, {}, ready=False, message=message)
+        self._set_status(obj, {}, ready=False, reason="DoesNotExist", message=message)
+
+    def _write_request(
+        self, obj: Object, spec: CertificateSpec, revision: int, status: Object, *, ready: bool, message: str
+    ) -> None:
+        meta, key = obj["metadata"], self._request_key(obj, revision)
+        request: Object = {
+            "apiVersion": key.kind.api_version,
+            "kind": key.kind.kind,
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "labels": meta.get("labels", {}),
+                "annotations": {
+                    CERTIFICATE_NAME: meta["name"],
+                    REVISION: str(revision),
+                    SPEC_DIGEST: spec.digest,
+                },
+                "ownerReferences": [_reference(obj)],
+            },
+            "spec": {"issuerRef": obj["spec"]["issuerRef"], "usages": sorted(spec.usages)},
+        }
+        self._store.declare(key, request, None)
+        reason = "Issued" if ready else "Pending"
+        written = self._store.get(key) or request
+        conditions = [
+            _condition(written, "Approved", True, "cert-manager.io", "approved by the local CA", self._clock),
+            _condition(written, "Ready", ready, reason, message, self._clock),
+        ]
+        self._store.apply_status(key.kind, {"metadata": request["metadata"], "status": {**status, "conditions": conditions}})
+
+    def _drop_requests(self, obj: Object, *, keep: int) -> None:
+        for request in self._store.list(Kind.CERTIFICATE_REQUEST, obj["metadata"]["namespace"]):
+            if _owner(request) == obj["metadata"]["uid"] and request["metadata"]["annotations"][REVISION] != str(keep):
+                self._store.delete(key_of(Kind.CERTIFICATE_REQUEST, request))
+
+    def _set_times(
+        self, obj: Object, start: datetime, end: datetime, renewal: datetime, *, revision: int | None = None
+    ) -> None:
+        status = {"notBefore": _text(start), "notAfter": _text(end), "renewalTime": _text(renewal)}
+        if revision is not None:
+            status["revision"] = revision  # type: ignore[assignment]
+        message = "Certificate is up to date and has not expired"
+        self._set_status(obj, status, ready=True, reason="Ready", message=message)
+
+    def _set_status(self, obj: Object, status: Object, *, ready: bool, reason: str, message: str) -> None:
+        condition = _condition(obj, "Ready", ready, reason, message, self._clock)
+        condition["observedGeneration"] = obj["metadata"]["generation"]
+        whole = {**obj.get("status", {}), **status, "conditions": [condition]}
+        meta = {m: obj["metadata"][m] for m in ("name", "namespace", "uid")}
+        self._store.apply_status(Kind.CERTIFICATE, {"metadata": meta, "status": whole})
+
+    def _accept_issuers(self) -> None:
+        for kind in (Kind.CLUSTER_ISSUER, Kind.ISSUER):
+            for issuer in self._store.list(kind):
+                ready = _condition(issuer, "Ready", True, "KeyPairVerified", "played by the local CA", self._clock)
+                self._store.apply_status(kind, {"metadata": issuer["metadata"], "status": {"conditions": [ready]}})
+
+    def _remove_unnamed_secrets(self) -> None:
+        named = {
+            (c["metadata"]["namespace"], c.get("spec", {}).get("secretName")) for c in self._store.list(Kind.CERTIFICATE)
+        }
+        for folder in list(self._secret_folders()):
+            if (folder.parent.name, folder.name) not in named:
+                remove_secret(folder)
+
+    def _secret_folders(self) -> Iterator[Path]:
+        # Only what this layout made: whatever else somebody put there is not ours to remove.
+        return (link.parent for link in self._secrets.glob(f"*/*/{DATA}"))
+
+
+def _reference(obj: Object) -> Object:
+    meta = obj["metadata"]
+    return {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _owner(obj: Object) -> str | None:
+    references = obj["metadata"].get("ownerReferences") or [{}]
+    uid = references[0].get("uid")
+    return str(uid) if uid else None
+
+
+def _condition(obj: Object, kind: str, on: bool, reason: str, message: str, clock: Clock) -> Object:
+    """The condition, with the time of its last transition kept where there was none."""
+    status = "True" if on else "False"
+    before = next((c for c in obj.get("status", {}).get("conditions", []) if c["type"] == kind), None)
+    since = before["lastTransitionTime"] if before is not None and before["status"] == status else timestamp(clock)
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
+
+
+def _decoded(request: Object, member: str) -> bytes:
+    return base64.b64decode(request.get("status", {}).get(member, ""))
+
+
+def _pair(files: dict[str, bytes]) -> x509.Certificate | None:
+    """The certificate, if key and certificate of the files belong together."""
+    try:
+        leaf = x509.load_pem_x509_certificate(files["tls.crt"])
+        key = load_pem_private_key(files["tls.key"], password=None)
+    except (KeyError, ValueError, TypeError):
+        return None
+    return leaf if key.public_key() == leaf.public_key() else None
+
+
+def _renewal(spec: CertificateSpec, start: datetime, end: datetime) -> datetime:
+    """`renewBefore` the end; a third of the lifetime where it is not given or does not fit, as cert-manager has it."""
+    before = spec.renew_before
+    if before is None or before >= end - start:
+        before = (end - start) / 3
+    return (end - before).replace(microsecond=0)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,119 @@
+"""What every object must have, whatever its kind: a name, a namespace, labels and annotations of strings.
+
+Owns identity and the small kinds that no CRD describes (ConfigMap, Namespace, issuers). Neighbours: `documents`.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast_operator.reconcile.ports import Key, Kind, Object
+
+DEFAULT_NAMESPACE = "default"
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+_SERVER_OWNED = {
+    *("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
+    *("managedFields", "selfLink", "finalizers", "ownerReferences"),
+}
+"""What `kubectl get -o yaml` prints and a declaration does not decide."""
+_DECLARED = {"name", "namespace", "labels", "annotations"}
+
+Problems = list[tuple[str, str]]
+
+
+def is_subdomain(name: object) -> bool:
+    """RFC 1123 subdomain, as most object names must be; also safe as one part of a path."""
+    return isinstance(name, str) and len(name) <= 253 and bool(_SUBDOMAIN.fullmatch(name))
+
+
+def is_label(name: object) -> bool:
+    """RFC 1123 label, as namespaces must be."""
+    return isinstance(name, str) and len(name) <= 63 and bool(_LABEL.fullmatch(name))
+
+
+def identify(kind: Kind, value: Mapping[str, Any]) -> tuple[Key | None, Problems]:
+    """The object a document means and what is wrong with its metadata; no key where the name itself is wrong."""
+    meta = value.get("metadata")
+    if not isinstance(meta, dict):
+        return None, [("metadata", f"expected an object, found {meta!r}")]
+    name, namespace = meta.get("name"), meta.get("namespace")
+    if kind is Kind.NAMESPACE and not is_label(name):
+        return None, [("metadata.name", f"expected an RFC 1123 label of at most 63 characters, found {name!r}")]
+    if not is_subdomain(name):
+        return None, [("metadata.name", f"expected an RFC 1123 subdomain of at most 253 characters, found {name!r}")]
+    if not kind.namespaced:
+        key = Key(kind, "", str(name))
+        none = [] if namespace is None else [("metadata.namespace", f"{kind.kind} is cluster-scoped; found {namespace!r}")]
+        return key, none + _metadata_problems(meta)
+    if namespace is not None and not is_label(namespace):
+        return None, [("metadata.namespace", f"expected an RFC 1123 label of at most 63 characters, found {namespace!r}")]
+    return Key(kind, namespace or DEFAULT_NAMESPACE, str(name)), _metadata_problems(meta)
+
+
+def _metadata_problems(meta: Mapping[str, Any]) -> Problems:
+    unknown = sorted(set(meta) - _DECLARED - _SERVER_OWNED)
+    problems = [(f"metadata.{member}", "unknown field") for member in unknown]
+    for member in ("labels", "annotations"):
+        problems += _strings(f"metadata.{member}", meta.get(member))
+    labels = meta.get("labels")
+    for label, value in labels.items() if isinstance(labels, dict) else ():
+        if isinstance(value, str) and not (len(value) <= 63 and _LABEL_VALUE.fullmatch(value)):
+            expected = "a label value of at most 63 letters, digits, '-', '_' and '.'"
+            problems.append((f"metadata.labels[{label}]", f"expected {expected}, found {value!r}"))
+    return problems
+
+
+def _strings(field: str, value: Any) -> Problems:
+    if value is None:
+        return []
+    if not isinstance(value, dict):
+        return [(field, f"expected a map of strings, found {value!r}")]
+    return [(f"{field}[{k}]", f"expected a string, found {v!r}") for k, v in value.items() if not isinstance(v, str)]
+
+
+def declared(key: Key, value: Mapping[str, Any]) -> Object:
+    """The document as a declaration: no status, no metadata that a server owns, the namespace filled in."""
+    meta = {member: v for member, v in value["metadata"].items() if member not in _SERVER_OWNED and v is not None}
+    if key.namespace:
+        meta["namespace"] = key.namespace
+    if key.kind is Kind.NAMESPACE:
+        labels = meta.get("labels")
+        # The API server sets this label on every namespace; selectors lean on it.
+        meta["labels"] = {**(labels if isinstance(labels, dict) else {}), "kubernetes.io/metadata.name": key.name}
+    return {**{m: v for m, v in value.items() if m != "status"}, "metadata": meta}
+
+
+def small_kind_problems(key: Key, obj: Object) -> Problems:
+    """The rules of the kinds that have no CRD of ours: only what is read of them later."""
+    if key.kind is Kind.CONFIG_MAP:
+        return _config_map_problems(obj)
+    return _unknown(obj, {"spec"})
+
+
+def _config_map_problems(obj: Object) -> Problems:
+    problems = _unknown(obj, {"data", "binaryData", "immutable"})
+    for member in ("data", "binaryData"):
+        problems += _strings(member, obj.get(member))
+        if isinstance(obj.get(member), dict):
+            problems += [
+                (f"{member}[{k}]", "expected a key of letters, digits, '-', '_' and '.'")
+                for k in obj[member]
+                if not _CONFIG_KEY.fullmatch(k)
+            ]
+    binary = obj.get("binaryData")
+    for k, v in binary.items() if isinstance(binary, dict) else ():
+        try:
+            base64.b64decode(v, validate=True)
+        except (ValueError, TypeError):
+            problems.append((f"binaryData[{k}]", "expected base64"))
+    return problems
+
+
+def _unknown(obj: Object, known: set[str]) -> Problems:
+    return [(m, "unknown field") for m in sorted(set(obj) - known - {"apiVersion", "kind", "metadata"})]
