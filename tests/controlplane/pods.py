@@ -1,16 +1,14 @@
 """Runs what a Deployment describes as a process of this machine: the place of the kubelet, as far as Holdfast needs one.
 
-Owns: reading command, environment and volumes from a Deployment, laying Secrets and empty folders where the container
+Owns: reading arguments, environment and volumes from a Deployment, laying Secrets and empty folders where the container
 would find them, and keeping the process up as `restartPolicy: Always` does. Must not know what the process is.
 Neighbours: `plane` (the API server it reads Secrets from), `cluster` (which puts the whole together).
 """
 
 import base64
-import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -18,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
+from tests.controlplane.plane.process import Process
+
 RESTART_DELAY = 0.3
 """Seconds between the death of a process and its next start."""
+SECRET_REFRESH = 20.0
+"""Seconds after which changed Secrets are laid again, as the kubelet does about once a minute."""
 
 Kubectl = Callable[..., str]
 """Runs kubectl with these arguments as the administrator and answers with what it printed."""
@@ -28,107 +29,90 @@ Kubectl = Callable[..., str]
 
 @dataclass(frozen=True)
 class Container:
-    """What a Deployment's only container needs to run here."""
+    """What a Deployment's only container needs to run here. `mounts`: mount path -> volume, as the Deployment has them."""
 
     name: str
+    namespace: str
+    service_account: str
     args: tuple[str, ...]
     env: Mapping[str, str]
     mounts: Mapping[str, Mapping[str, Any]] = field(repr=False)
-    """Mount path -> volume, as the Deployment has them."""
 
 
 def container_of(deployment: Mapping[str, Any]) -> Container:
-    """Read a Deployment with one container whose environment holds plain values and `metadata.*` references."""
+    """Read a Deployment whose one container has an environment of plain values."""
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     volumes = {v["name"]: v for v in pod.get("volumes", [])}
     return Container(
         name=deployment["metadata"]["name"],
+        namespace=deployment["metadata"]["namespace"],
+        service_account=pod["serviceAccountName"],
         args=tuple(container.get("args", ())),
-        env={e["name"]: _value(e, deployment) for e in container.get("env", [])},
+        env={e["name"]: str(e["value"]) for e in container.get("env", [])},
         mounts={m["mountPath"]: volumes[m["name"]] for m in container.get("volumeMounts", [])},
     )
 
 
-def _value(entry: Mapping[str, Any], deployment: Mapping[str, Any]) -> str:
-    if "value" in entry:
-        return str(entry["value"])
-    path = entry["valueFrom"]["fieldRef"]["fieldPath"]
-    known = {"metadata.name": deployment["metadata"]["name"], "metadata.namespace": deployment["metadata"]["namespace"]}
-    return str(known[path])
-
-
 class Pod:
-    """One container as a process under `root`, restarted whenever it dies, until `stop`."""
+    """One container as a process under `root`, started anew whenever it dies, until `stop`; `start` again after that."""
 
-    def __init__(self, container: Container, namespace: str, root: Path, kubectl: Kubectl) -> None:
+    def __init__(self, container: Container, root: Path, kubectl: Kubectl, overrides: Mapping[str, str]) -> None:
+        """`overrides`: environment that differs here from what a cluster has (ports, addresses, credentials)."""
         self.container = container
-        self.namespace = namespace
         self.root = root
-        self.kubectl = kubectl
-        self.log = root / "log"
         self.on_start: Callable[[], None] = lambda: None
-        """Called after each start, with the new pid already in `pid`."""
-        self._process: subprocess.Popen[bytes] | None = None
+        """Called after each start, when `pid` is already the new one."""
+        self._kubectl = kubectl
+        self._overrides = dict(overrides)
+        self._process: Process | None = None
         self._wanted = threading.Event()
-        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
-        self._first = threading.Event()
+        self._stopped = threading.Event()
+
+    @property
+    def process(self) -> Process:
+        """The one that runs now, or ran last."""
+        assert self._process is not None, f"{self.container.name} was never started"
+        return self._process
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now; of the last one while it is being restarted."""
-        assert self._process is not None, f"{self.container.name} was never started"
-        return self._process.pid
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """All that its processes printed so far."""
+        return (self.root / f"{self.container.name}.log").read_text(errors="replace")
 
     def path(self, mounted: str) -> Path:
-        """Where a path inside the container lies on this machine."""
-        for mount in sorted(self.container.mounts, key=len, reverse=True):
-            if mounted == mount or mounted.startswith(mount + "/"):
-                return self.root / "volumes" / mount.strip("/").replace("/", "-") / mounted[len(mount) :].strip("/")
-        raise KeyError(f"{mounted} lies on no volume of {self.container.name}: {sorted(self.container.mounts)}")
+        """Where a path inside the container lies on this machine. Raises KeyError when it is on no volume."""
+        mount = self._mount_of(mounted)
+        if mount is None:
+            raise KeyError(f"{mounted} lies on no volume of {self.container.name}: {sorted(self.container.mounts)}")
+        return self.root / "volumes" / mount.strip("/").replace("/", "-") / mounted[len(mount) :].strip("/")
 
-    def start(self, overrides: Mapping[str, str]) -> None:
-        """Lay the volumes and start. `overrides`: environment that differs here from what a cluster has."""
+    def start(self) -> None:
+        """Lay the volumes and start the process."""
         self.root.mkdir(parents=True, exist_ok=True)
-        self._env = self._environment(overrides)
         self.lay_volumes()
         self._wanted.set()
-        self._supervisor.start()
-        self._first.wait(10)
+        self._stopped.clear()
+        started = threading.Event()
+        threading.Thread(target=self._supervise, args=(started,), daemon=True, name=self.container.name).start()
+        started.wait(10)
 
-    def kill(self, sig: int = signal.SIGKILL) -> int:
-        """End the running process the hard way; the supervisor starts the next. Answers with the old pid."""
+    def kill(self) -> int:
+        """SIGKILL; a new process follows. Answers with the pid of the one that was killed."""
         pid = self.pid
-        os.kill(pid, sig)
+        self.process.signal(signal.SIGKILL)
         return pid
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL after ten seconds; it stays down."""
-        self._wanted.clear()
-        process = self._process
-        if process is None:
-            return
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._supervisor.join(5)
-
-    def hold(self) -> None:
-        """Stop it and keep it down until `resume`."""
-        self.stop()
-
-    def resume(self) -> None:
-        """Start it again after `hold`."""
-        self.lay_volumes()
-        self._wanted.set()
-        self._first.clear()
-        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
-        self._supervisor.start()
-        self._first.wait(10)
+        """SIGTERM, SIGKILL after ten seconds; it stays down until `start`."""
+        if self._wanted.is_set():
+            self._wanted.clear()
+            self.process.stop(10)
+            self._stopped.wait(5)
 
     def lay_volumes(self) -> None:
         """Write every Secret where the container mounts it, and make the folders of the other volumes."""
@@ -139,42 +123,48 @@ class Pod:
                 self._lay_secret(volume["secret"]["secretName"], folder)
 
     def _lay_secret(self, name: str, folder: Path) -> None:
-        secret = json.loads(self.kubectl("get", "secret", name, "-n", self.namespace, "-o", "json"))
+        namespace = self.container.namespace
+        secret = json.loads(self._kubectl("get", "secret", name, f"--namespace={namespace}", "--output=json"))
         for key, value in secret["data"].items():
-            fresh = base64.b64decode(value)
-            target = folder / key
+            fresh, target = base64.b64decode(value), folder / key
             if not target.exists() or target.read_bytes() != fresh:
                 staged = folder / f".{key}"
                 staged.touch(mode=0o600)
                 staged.write_bytes(fresh)
                 staged.replace(target)
 
-    def _environment(self, overrides: Mapping[str, str]) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
-        return inherited | {k: self._local(v) for k, v in self.container.env.items()} | dict(overrides)
+    def _supervise(self, started: threading.Event) -> None:
+        """Runs in a thread of its own, which has to outlive the process: a child dies with the thread that made it."""
+        command = [str(Path(sys.executable).with_name("holdfast")), *self.container.args]
+        while self._wanted.is_set():
+            self._process = Process.start(self.container.name, command, self.root, self._environment())
+            self.on_start()
+            started.set()
+            self._attend(self._process)
+            self._stopped.wait(RESTART_DELAY if self._wanted.is_set() else 0)
+        self._stopped.set()
+
+    def _attend(self, process: Process) -> None:
+        waited = 0.0
+        while process.running:
+            self._stopped.wait(0.1)
+            waited += 0.1
+            if waited >= SECRET_REFRESH:
+                waited = 0.0
+                self.lay_volumes()
+
+    def _environment(self) -> dict[str, str]:
+        # Process.start adds to what this process has; a HOLDFAST_ variable of the caller must not reach the pod.
+        inherited = {name: "" for name in os.environ if name.startswith("HOLDFAST_")}
+        return inherited | {name: self._local(value) for name, value in self.container.env.items()} | self._overrides
 
     def _local(self, value: str) -> str:
         """A value that is a path on a volume, or a URL that ends in one, as it is on this machine."""
-        for mount in sorted(self.container.mounts, key=len, reverse=True):
-            at = value.find(mount)
-            if at >= 0 and (at == 0 or value[:at].endswith("//")):
-                return value[:at] + str(self.path(value[at:]))
-        return value
+        before, slashes, path = value.rpartition("///")
+        if slashes and self._mount_of("/" + path.lstrip("/")):
+            return f"{before}///{self.path('/' + path.lstrip('/'))}"
+        return str(self.path(value)) if self._mount_of(value) else value
 
-    def _supervise(self) -> None:
-        while self._wanted.is_set():
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    [str(Path(sys.executable).with_name("holdfast")), *self.container.args],
-                    env=self._env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.root,
-                    preexec_fn=_die_with_parent,
-                )  # fmt: skip
-            self._first.set()
-            self.on_start()
-            self._process.wait()
-            if self._wanted.is_set():
-                threading.Event().wait(RESTART_DELAY)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    def _mount_of(self, path: str) -> str | None:
+        fitting = [m for m in self.container.mounts if path == m or path.startswith(m + "/")]
+        return max(fitting, key=len, default=None)

@@ -1,0 +1,241 @@
+"""A local cluster with Holdfast in it: control plane, cert-manager, and the chart's Deployments as processes.
+
+Owns: putting these together and saying where everything is. What runs is what the chart says; only what a machine
+without a pod network cannot have differs: addresses and ports, and `127.0.0.1` in the listeners' certificates.
+`python -m tests.controlplane.cluster [--ready-file FILE]` is `make cluster`: it stays until Ctrl-C or SIGTERM.
+Neighbours: `plane` (the control plane), `pods` (Deployments as processes).
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from tests.controlplane.plane.plane import ControlPlane
+from tests.controlplane.plane.ports import free_ports
+from tests.controlplane.pods import Pod, container_of
+from tools.generate_install import NAMESPACE, render
+
+AUTHSERVER, OPERATOR = "holdfast-authserver", "holdfast-operator"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Of Holdfast's listeners, all on 127.0.0.1; the same after each restart, so the issuer stays the same."""
+
+    public: int
+    mtls: int
+    admin: int
+    ops: int
+    operator_ops: int
+
+
+class LocalCluster:
+    """A running cluster. Everything it writes lies under `root`, which its owner removes after `stop`."""
+
+    def __init__(self, root: Path, plane: ControlPlane) -> None:
+        self.root = root
+        self.plane = plane
+        self.ports = Ports(*free_ports(5))
+        self.pods: dict[str, Pod] = {}
+
+    @classmethod
+    def start(cls, root: Path, say: Callable[[str], None] = lambda _: None) -> Self:
+        """Starts everything and returns when the operator and the server are ready. `say` gets a line for each step."""
+        say("control plane and cert-manager …")
+        cluster = cls(root, ControlPlane.start(root / "plane"))
+        try:
+            say("Holdfast: the chart's objects, then its two processes …")
+            cluster._install()
+            cluster._wait_ready()
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    @property
+    def authserver(self) -> Pod:
+        return self.pods[AUTHSERVER]
+
+    @property
+    def operator(self) -> Pod:
+        return self.pods[OPERATOR]
+
+    @property
+    def ca_file(self) -> Path:
+        """The CA of the server's listeners."""
+        return self.authserver.path("/etc/holdfast/tls/public/ca.crt")
+
+    @property
+    def issuer(self) -> str:
+        return f"https://127.0.0.1:{self.ports.public}"
+
+    @property
+    def mtls_issuer(self) -> str:
+        return f"https://127.0.0.1:{self.ports.mtls}"
+
+    @property
+    def registry_file(self) -> Path:
+        """The SQLite file of the server's registry."""
+        return self.authserver.path("/var/lib/holdfast/registry.db")
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self.plane.kubectl_run(*arguments, input=input)
+
+    def described(self) -> dict[str, Any]:
+        """What the ready file holds."""
+        return {
+            "issuer": self.issuer,
+            "mtls_issuer": self.mtls_issuer,
+            "metadata_url": f"{self.issuer}/.well-known/oauth-authorization-server",
+            "token_endpoint": f"{self.issuer}/oauth2/token",
+            "mtls_token_endpoint": f"{self.mtls_issuer}/oauth2/token",
+            "introspection_endpoint": f"{self.mtls_issuer}/oauth2/introspect",
+            "ca_file": str(self.ca_file),
+            "kubeconfig": str(self.plane.kubeconfig),
+            "kubectl": str(self.plane.kubectl),
+            "pids": {**self.plane.pids, "authserver": self.authserver.pid, "operator": self.operator.pid},
+        }
+
+    def stop(self) -> None:
+        """Stops every process, the operator first."""
+        for pod in reversed(self.pods.values()):
+            pod.stop()
+        self.plane.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _install(self) -> None:
+        self.kubectl("create", "namespace", NAMESPACE)
+        objects = [o for o in yaml.safe_load_all(self._rendered()) if o]
+        deployments = [o for o in objects if o["kind"] == "Deployment"]
+        self.plane.apply([_reachable(o) for o in objects if o["kind"] != "Deployment"])
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.kubectl("wait", "--for=condition=Ready", "certificate", "--all", f"--namespace={NAMESPACE}", "--timeout=60s")
+        for deployment in sorted(deployments, key=lambda d: d["metadata"]["name"]):
+            self._start_pod(deployment)
+
+    def _rendered(self) -> str:
+        settings = {"authserver.publicUrl": self.issuer, "authserver.mtlsUrl": self.mtls_issuer}
+        return render(*(f"--set={name}={value}" for name, value in settings.items()))
+
+    def _start_pod(self, deployment: Mapping[str, Any]) -> None:
+        container = container_of(deployment)
+        pod = Pod(container, self.root / container.name, self.kubectl, self._overrides()[container.name])
+        self.pods[container.name] = pod
+        pod.start()
+
+    def _overrides(self) -> dict[str, dict[str, str]]:
+        """What a pod network and an in-cluster token would give."""
+        account = self.plane.service_account_kubeconfig(NAMESPACE, OPERATOR)
+        server = {"public": self.ports.public, "mtls": self.ports.mtls, "admin": self.ports.admin, "ops": self.ports.ops}
+        listeners = {f"HOLDFAST_{name.upper()}_PORT": str(port) for name, port in server.items()}
+        hosts = {f"HOLDFAST_{name.upper()}_HOST": "127.0.0.1" for name in server}
+        return {
+            AUTHSERVER: listeners | hosts,
+            OPERATOR: {
+                "KUBECONFIG": str(account),
+                "HOLDFAST_ADMIN_URL": f"https://127.0.0.1:{self.ports.admin}",
+                "HOLDFAST_OPS_HOST": "127.0.0.1",
+                "HOLDFAST_OPS_PORT": str(self.ports.operator_ops),
+            },
+        }
+
+    def _wait_ready(self) -> None:
+        for pod, port in ((self.authserver, self.ports.ops), (self.operator, self.ports.operator_ops)):
+            pod.process.wait_until(lambda url=f"http://127.0.0.1:{port}/readyz": answers(url))
+
+
+def _reachable(obj: dict[str, Any]) -> dict[str, Any]:
+    """Server certificates name the address at which they are really reached here."""
+    if obj["kind"] == "Certificate" and "server auth" in obj["spec"].get("usages", ()):
+        obj["spec"]["ipAddresses"] = ["127.0.0.1"]
+    return obj
+
+
+def answers(url: str) -> bool:
+    """Whether a plain HTTP URL answers 200 now."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """`make cluster`."""
+    parser = argparse.ArgumentParser(prog="make cluster", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--ready-file", type=Path, help="where to write, as JSON, where everything is")
+    options = parser.parse_args(arguments)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="holdfast-cluster-") as folder:
+        with LocalCluster.start(Path(folder), _say) as cluster:
+            _announce(cluster, time.monotonic() - began)
+            if options.ready_file:
+                _keep_written(cluster, options.ready_file)
+            over.wait()
+            _say("stopping …")
+            for pod in cluster.pods.values():
+                pod.on_start = lambda: None
+        if options.ready_file:
+            options.ready_file.unlink(missing_ok=True)
+    return 0
+
+
+def _keep_written(cluster: LocalCluster, path: Path) -> None:
+    """Write the ready file now, and again whenever a process was started anew."""
+
+    def write() -> None:
+        staged = path.with_name(f".{path.name}.tmp")
+        staged.write_text(json.dumps(cluster.described(), indent=2) + "\n")
+        staged.replace(path)
+
+    for pod in cluster.pods.values():
+        pod.on_start = write
+    write()
+
+
+def _announce(cluster: LocalCluster, seconds: float) -> None:
+    print(
+        f"""
+ready after {seconds:.0f} s; Ctrl-C stops it and leaves nothing behind. In another terminal:
+
+  export KUBECONFIG={cluster.plane.kubeconfig}
+  alias kubectl={cluster.plane.kubectl}
+  kubectl apply -f manifests/quickstart/
+  kubectl wait --for=condition=Ready oauthclients.holdfast.dev --all --all-namespaces
+  kubectl get oauthclients.holdfast.dev -A
+
+issuer          {cluster.issuer}
+token endpoint  {cluster.mtls_issuer}/oauth2/token
+its CA          {cluster.ca_file}
+""",
+        flush=True,
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
