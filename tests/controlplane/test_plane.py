@@ -118,6 +118,31 @@ def test_the_parts_die_with_a_killed_parent(tmp_path: Path) -> None:
     _eventually(lambda: not any(_alive(pid) for pid in pids), 10)
 
 
+@pytest.mark.parametrize(
+    ("required", "outcome"), [({}, "1 skipped"), ({"CI": "true"}, "1 error"), ({"HOLDFAST_REQUIRE_ALL": "1"}, "1 error")]
+)
+def test_where_nothing_can_be_built_a_run_skips_with_the_reason_unless_all_is_required(
+    tmp_path: Path, required: dict[str, str], outcome: str
+) -> None:
+    blocked = tmp_path / "a file where the cache folder should be"
+    blocked.touch()
+    optional = {name: value for name, value in os.environ.items() if name not in ("CI", "HOLDFAST_REQUIRE_ALL")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"{__file__}::{_FIRST.__name__}"],
+        cwd=REPOSITORY,
+        env={**optional, **required, "HOLDFAST_CACHE": str(blocked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert f"{outcome} in" in done.stdout
+    assert f"the control plane cannot be built here: [Errno 17] File exists: '{blocked}'" in done.stdout
+
+
+_FIRST = test_the_plane_runs_the_pinned_kubernetes_version_and_is_ready
+
+
 def _certificate(namespace: str, **spec: Any) -> dict[str, Any]:
     text = f"""
     apiVersion: cert-manager.io/v1
