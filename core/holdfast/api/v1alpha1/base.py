@@ -43,6 +43,9 @@ SET: JsonSchema = {"x-kubernetes-list-type": "set"}
 ATOMIC: JsonSchema = {"x-kubernetes-list-type": "atomic"}
 """Replaced as a whole, because the order means something or because entries are no use alone."""
 
+ATOMIC_MAP: JsonSchema = {"x-kubernetes-map-type": "atomic"}
+"""An object that is replaced as a whole: its fields are no use alone."""
+
 
 def map_list(*keys: str) -> JsonSchema:
     """A list whose entries are told apart by `keys`."""

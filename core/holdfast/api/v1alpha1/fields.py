@@ -4,6 +4,7 @@ Every string has a maximum length and every list a maximum size: the API server 
 them and refuses a CRD whose rules could cost too much.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +21,12 @@ Label = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^{_LABEL}$"
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 Duration = Annotated[str, Field(min_length=2, max_length=28, pattern=DURATION_PATTERN)]
 """Such as `24h`, `90m`, `1h30m`."""
+
+
+def duration_rule(field: str, comparison: str, message: str) -> Mapping[str, str]:
+    """A rule on an optional duration, silent where its form is wrong: the pattern has then said so already."""
+    return rule(f"!has({field}) || !{field}.matches('{DURATION_PATTERN}') || duration({field}) {comparison}", message)
+
 
 ClientId = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:~-]*[A-Za-z0-9])?$")]
 Scope = Annotated[

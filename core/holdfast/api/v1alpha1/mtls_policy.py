@@ -4,12 +4,12 @@ Owns every field: meaning, limit, and the rules that one object alone can show. 
 does not name it does not touch. How several policies merge is `holdfast.policy.resolve`'s. Neighbours: `convert`.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from holdfast.api.v1alpha1.base import ATOMIC, SET, Condition, ObjectMeta, Part, map_list, rule, rules
-from holdfast.api.v1alpha1.fields import Duration, HttpsUriPattern
+from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, ObjectMeta, Part, map_list, rule, rules
+from holdfast.api.v1alpha1.fields import Duration, HttpsUriPattern, duration_rule
 from holdfast.api.v1alpha1.oauth_client import IssuerRef
 
 _LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
@@ -45,7 +45,7 @@ class LabelRequirement(Part):
 class LabelSelector(Part):
     """Which objects are meant, by their labels. Everything listed has to hold; empty: all objects."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+    model_config = ConfigDict(json_schema_extra=ATOMIC_MAP)
 
     match_labels: Annotated[dict[str, LabelValue] | None, Field(max_length=64)] = None
     """Labels and the values they have."""
@@ -68,7 +68,7 @@ class PolicyTokens(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("!has(self.maxLifetime) || duration(self.maxLifetime) >= duration('1s')", "maxLifetime must be at least 1s")
+            duration_rule("self.maxLifetime", ">= duration('1s')", "maxLifetime must be at least 1s"),
         )
     )
 
@@ -176,6 +176,13 @@ class Violations(Part):
     """The first ten, by namespace and name."""
 
 
+class LastAccepted(Part):
+    """The form that was last accepted, which stays in force while a later one cannot be."""
+
+    spec: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True} | ATOMIC_MAP)]
+    """The spec as it was then, kept as it stood even if later schemas know other fields."""
+
+
 class MTLSPolicyStatus(Part):
     """What was observed of the policy."""
 
@@ -183,6 +190,8 @@ class MTLSPolicyStatus(Part):
     """metadata.generation that this status was made of."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=map_list("type"))] = ()
     """Ready and Accepted; Reconciling and Stalled only while they are true."""
+    last_accepted: LastAccepted | None = None
+    """The form of the policy that is in force."""
     matched_clients: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int32"})] = None
     """How many OAuthClients the policy selects."""
     violations: Violations | None = None

@@ -9,8 +9,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from holdfast.api.v1alpha1.base import ATOMIC, SET, Condition, ObjectMeta, Part, map_list, rule, rules
-from holdfast.api.v1alpha1.fields import ClientId, Duration, HttpsUri, Label, Name, Scope, Thumbprint
+from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, ObjectMeta, Part, map_list, rule, rules
+from holdfast.api.v1alpha1.fields import (
+    DURATION_PATTERN,
+    ClientId,
+    Duration,
+    HttpsUri,
+    Label,
+    Name,
+    Scope,
+    Thumbprint,
+    duration_rule,
+)
 
 DEFAULT_CERTIFICATE_DURATION = 24 * 3600
 """Seconds a certificate is asked for where `certificate.duration` says nothing."""
@@ -43,7 +53,7 @@ class SubjectRule(Part):
 class ConfigMapKey(Part):
     """A key of a ConfigMap in the client's namespace."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+    model_config = ConfigDict(json_schema_extra=ATOMIC_MAP)
 
     name: Name
     """Name of the ConfigMap."""
@@ -111,12 +121,11 @@ class Certificate(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("!has(self.duration) || duration(self.duration) >= duration('1s')", "duration must be at least 1s"),
+            duration_rule("self.duration", ">= duration('1s')", "duration must be at least 1s"),
+            duration_rule("self.renewBefore", ">= duration('1s')", "renewBefore must be at least 1s"),
             rule(
-                "!has(self.renewBefore) || duration(self.renewBefore) >= duration('1s')", "renewBefore must be at least 1s"
-            ),
-            rule(
-                "!has(self.renewBefore)"
+                f"!has(self.renewBefore) || !self.renewBefore.matches('{DURATION_PATTERN}')"
+                f" || (has(self.duration) && !self.duration.matches('{DURATION_PATTERN}'))"
                 " || duration(self.renewBefore) < duration(has(self.duration) ? self.duration : '24h')",
                 "renewBefore must be shorter than duration, which is 24h by default",
             ),
@@ -164,11 +173,8 @@ class Tokens(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule(
-                "!has(self.lifetime)"
-                " || (duration(self.lifetime) >= duration('1s') && duration(self.lifetime) <= duration('24h'))",
-                "lifetime must be from 1s to 24h",
-            )
+            duration_rule("self.lifetime", ">= duration('1s')", "lifetime must be at least 1s"),
+            duration_rule("self.lifetime", "<= duration('24h')", "lifetime must be at most 24h"),
         )
     )
 

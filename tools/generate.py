@@ -1,0 +1,70 @@
+"""Writes every generated file from its one source, or says which are stale: CRDs, reference pages, and the chart's part.
+
+Owns: which files exist and where they lie. What is in them comes from `holdfast.api.v1alpha1` (CRDs), `tools.reference`
+(pages) and `tools.generate_install` (chart and install manifests). `python -m tools.generate` writes; with `--check` it only
+compares, names what is stale and exits 1.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from holdfast.api.v1alpha1.crd import crds
+from tools import generate_install, reference
+
+REPOSITORY = Path(__file__).parents[1]
+
+_HEADER = "# Generated from core/holdfast/api/v1alpha1 by `make generate`; do not edit.\n"
+
+
+def own_files() -> dict[str, bytes]:
+    """What is made from the types alone: path from the repository's root -> content."""
+    definitions = {f"crds/{name}": to_yaml(crd) for name, crd in crds().items()}
+    return definitions | {f"docs/reference/{name}": text.encode() for name, text in reference.pages().items()}
+
+
+def to_yaml(document: object) -> bytes:
+    """The same bytes for the same document, on every machine."""
+    text = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
+    return (_HEADER + text).encode()
+
+
+def stale_own_files() -> list[str]:
+    """Paths whose content is not what the types say: changed, missing, or no longer made."""
+    wanted = own_files()
+    folders = {Path(path).parent for path in wanted}
+    present = {str(p.relative_to(REPOSITORY)) for f in folders for p in (REPOSITORY / f).iterdir() if p.is_file()}
+    return sorted(path for path in present | set(wanted) if _content(path) != wanted.get(path))
+
+
+def _content(path: str) -> bytes | None:
+    file = REPOSITORY / path
+    return file.read_bytes() if file.is_file() else None
+
+
+def _write(files: dict[str, bytes]) -> None:
+    for path, content in files.items():
+        if _content(path) != content:
+            (REPOSITORY / path).parent.mkdir(parents=True, exist_ok=True)
+            (REPOSITORY / path).write_bytes(content)
+            print(f"wrote {path}")
+
+
+def main() -> int:
+    """Exit code for the shell: 0, or 1 with the stale files named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
+    if not parser.parse_args().check:
+        _write(own_files())
+        _write(generate_install.files())  # after: the chart carries the CRDs as they now are
+        return 0
+    stale = stale_own_files() + generate_install.stale(generate_install.files())
+    for path in stale:
+        print(f"stale: {path} (run `make generate`)", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
