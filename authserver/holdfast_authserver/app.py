@@ -1,0 +1,73 @@
+"""The one composition root: which endpoint is served at which path of which listener, and from what it is made."""
+
+from collections.abc import Mapping
+
+from holdfast.clock import Clock
+from holdfast_authserver.audit import AuditLog
+from holdfast_authserver.client_authentication.authenticate import ClientAuthentication
+from holdfast_authserver.endpoints.context import EndpointContext, StartupHold
+from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
+from holdfast_authserver.endpoints.introspection import IntrospectionEndpoint
+from holdfast_authserver.endpoints.revocation import RevocationEndpoint
+from holdfast_authserver.endpoints.surface import Route, Surface
+from holdfast_authserver.endpoints.token import TokenEndpoint
+from holdfast_authserver.endpoints.urls import INTROSPECT, JWKS, REVOKE, TOKEN, ServerUrls, path_of, well_known_paths
+from holdfast_authserver.grants import client_credentials
+from holdfast_authserver.grants.grant import Grant
+from holdfast_authserver.metrics import Metrics
+from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.settings import Settings
+from holdfast_authserver.signing import SigningKeys
+from holdfast_authserver.tokens import TokenReader
+
+GRANTS: Mapping[str, Grant] = {client_credentials.NAME: client_credentials.grant}
+"""Every grant that is served; the metadata document lists these."""
+
+_PUBLIC_TEXT = "client authentication failed; client certificates are only asked for at the mtls_endpoint_aliases"
+
+
+def create_context(
+    settings: Settings, urls: ServerUrls, keeper: RegistryKeeper, keys: SigningKeys, audit: AuditLog, clock: Clock
+) -> EndpointContext:
+    """Put together what the endpoints of all listeners share."""
+    return EndpointContext(
+        urls=urls,
+        keeper=keeper,
+        keys=keys,
+        reader=TokenReader(),
+        authentication=ClientAuthentication(),
+        grants=GRANTS,
+        hold=StartupHold(settings.startup_hold),
+        audit=audit,
+        metrics=Metrics(),
+        clock=clock,
+        default_lifetime=settings.token_lifetime,
+    )
+
+
+def create_public_app(context: EndpointContext) -> Surface:
+    """The listener that asks for no certificate, so that a client of an mTLS method learns where to go (M-68)."""
+    routes = _routes(context, context.urls.issuer)
+    return Surface(routes, context.audit, context.metrics, invalid_client_text=_PUBLIC_TEXT)
+
+
+def create_mtls_app(context: EndpointContext) -> Surface:
+    """The listener that asks for a certificate. It has metadata only where it is offered as an issuer (M-71)."""
+    base = context.urls.mtls
+    routes = _routes(context, base)
+    if not context.urls.mtls_issuer:
+        for path in well_known_paths(base):
+            del routes[path]
+    return Surface(routes, context.audit, context.metrics)
+
+
+def _routes(context: EndpointContext, base: str) -> dict[str, Route]:
+    prefix = path_of(base)
+    document = Route("metadata", reads=True, handle=MetadataDocument(context, base))
+    return {
+        prefix + TOKEN: Route("token", reads=False, handle=TokenEndpoint(context)),
+        prefix + INTROSPECT: Route("introspection", reads=False, handle=IntrospectionEndpoint(context)),
+        prefix + REVOKE: Route("revocation", reads=False, handle=RevocationEndpoint(context)),
+        prefix + JWKS: Route("jwks", reads=True, handle=KeySet(context)),
+        **dict.fromkeys(well_known_paths(base), document),
+    }

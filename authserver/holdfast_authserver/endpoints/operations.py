@@ -1,0 +1,33 @@
+"""The ops listener: is it alive, is it ready, what has it counted. Plain HTTP, no secret, no client by name."""
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from holdfast_authserver.endpoints.context import EndpointContext
+
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_operations_app(context: EndpointContext) -> Any:
+    """`/healthz`: the process answers. `/readyz`: tokens are issued. `/metrics`: for Prometheus."""
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        snapshot = context.keeper.snapshot
+        ready = context.hold.over(snapshot)
+        body = {"ready": ready, "registry": {"revision": snapshot.revision, "confirmed": snapshot.confirmed}}
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        snapshot = context.keeper.snapshot
+        context.metrics.clients.set(len(snapshot.clients))
+        context.metrics.revision.set(snapshot.revision)
+        return Response(context.metrics.exposition(), headers={"content-type": _EXPOSITION})
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

@@ -1,0 +1,95 @@
+"""A request on its way in: the form is read once, under limits, and nothing behind it touches headers or bytes."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from holdfast.oauth.errors import InvalidRequest, RequestTooLarge, UnsupportedEncoding
+from holdfast.oauth.messages import PARAMETERS, Form, parse_form
+from holdfast_authserver.transport.presented import PresentedChain, presented_chain
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+MAX_BODY = 16_384  # bytes; the longest form of this server holds one token
+_FORM = b"application/x-www-form-urlencoded"
+
+
+class Disconnected(Exception):
+    """The peer went away before its request was whole: nobody is left to answer."""
+
+
+class Received:
+    """One request. `decision`: the id of whatever will be decided about it."""
+
+    __slots__ = ("_receive", "authorization", "chain", "decision", "form", "scope")
+
+    def __init__(self, scope: Mapping[str, Any], receive: Receive, decision: str) -> None:
+        self.scope = scope
+        self._receive = receive
+        self.decision = decision
+        self.chain: PresentedChain | None = presented_chain(scope)
+        self.authorization: bytes | None = None
+        self.form: Form | None = None
+
+    @property
+    def claimed_client_id(self) -> str | None:
+        """Whom the request says it is from, for the log; cut short, since nothing about it is checked."""
+        claimed = self.form.get("client_id") if self.form is not None else None
+        return None if claimed is None else claimed[:256]
+
+    async def read_form(self) -> Form:
+        """Raises InvalidRequest (O-02, O-03, O-04), RequestTooLarge, UnsupportedEncoding, Disconnected."""
+        self._check_query()
+        self._read_headers()
+        body = await self._body()
+        self.form = parse_form(body)
+        return self.form
+
+    def _check_query(self) -> None:
+        """Parameters of a direct endpoint stand in its body alone (M-02)."""
+        query = self.scope["query_string"]
+        if not query:
+            return
+        names = {name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
+        if names & PARAMETERS:
+            raise InvalidRequest("parameters in the URL", description="parameters belong in the request body")
+
+    def _read_headers(self) -> None:
+        content_type = None
+        for name, value in self.scope["headers"]:
+            if name == b"content-type":
+                if content_type is not None:
+                    raise InvalidRequest("several content types")
+                content_type = value
+            elif name == b"authorization":
+                if self.authorization is not None:
+                    raise InvalidRequest("several Authorization headers")
+                self.authorization = value
+            elif name == b"content-encoding" and value.strip().lower() != b"identity":
+                raise UnsupportedEncoding(f"content encoding {value[:40]!r}")
+            elif name == b"content-length" and value.isdigit() and (len(value) > 9 or int(value) > MAX_BODY):
+                raise RequestTooLarge(f"expected at most {MAX_BODY} bytes")
+        if content_type != _FORM and not _is_form(content_type):
+            raise InvalidRequest(
+                f"content type {(content_type or b'none')[:80]!r}", description=f"the body must be {_FORM.decode()}"
+            )
+
+    async def _body(self) -> bytes:
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        while message["type"] != "http.disconnect":
+            if len(body) > MAX_BODY:
+                raise RequestTooLarge(f"expected at most {MAX_BODY} bytes")
+            if not message.get("more_body", False):
+                return body
+            message = await self._receive()
+            body += message.get("body", b"")
+        raise Disconnected
+
+
+def _is_form(content_type: bytes | None) -> bool:
+    """With parameters; a charset other than UTF-8 is another format (RFC 6749 appendix B)."""
+    if content_type is None:
+        return False
+    kind, *parameters = (part.strip().lower() for part in content_type.split(b";"))
+    charsets = [p.partition(b"=")[2].strip(b'"') for p in parameters if p.startswith(b"charset=")]
+    return kind == _FORM and all(charset in (b"utf-8", b"us-ascii") for charset in charsets)

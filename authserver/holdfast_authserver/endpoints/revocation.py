@@ -1,0 +1,28 @@
+"""Token revocation (RFC 7009) of a client's own access tokens."""
+
+from holdfast.oauth.errors import UnauthorizedClient
+from holdfast_authserver.endpoints.answer import EMPTY, Answer
+from holdfast_authserver.endpoints.context import EndpointContext
+from holdfast_authserver.endpoints.received import Received
+
+
+class RevocationEndpoint:
+    """POST /oauth2/revoke. An unknown, expired or already revoked token is a success (V-03)."""
+
+    def __init__(self, context: EndpointContext) -> None:
+        self._context = context
+
+    async def __call__(self, received: Received) -> Answer:
+        """Raises InvalidClient, InvalidRequest, UnauthorizedClient (another client's token, V-04)."""
+        context = self._context
+        form = await received.read_form()
+        at = context.clock()
+        caller = context.authenticate(received, at).served.metadata
+        claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
+        if claims is None or claims.exp <= at.timestamp():
+            return EMPTY
+        if claims.client_id != caller.client_id:
+            raise UnauthorizedClient(f"the token is {claims.client_id}'s")
+        await context.keeper.revoke_jti(claims.jti, claims.exp)
+        context.audit.record("token.revoked", received.decision, client_id=caller.client_id, jti=claims.jti)
+        return EMPTY

@@ -1,0 +1,80 @@
+"""The ASGI application of a listener: path to endpoint, and whatever goes wrong to one kind of answer.
+
+A plain table in place of a framework's middleware, since a token request passes through it. Every answer carries a
+decision id; every refusal of an endpoint that decides something stands in the audit log under it.
+"""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.oauth.errors import InvalidClient, MethodNotAllowed, OAuthError, ServerError, UnknownPath
+from holdfast_authserver.audit import AuditLog
+from holdfast_authserver.endpoints.answer import Answer, Send, error_answer, send_answer
+from holdfast_authserver.endpoints.received import Disconnected, Receive, Received
+from holdfast_authserver.metrics import Metrics
+
+_LOG = logging.getLogger(__name__)
+_READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`name`: for audit log and metrics. `reads`: GET and HEAD, else POST; only what is posted is audited."""
+
+    name: str
+    reads: bool
+    handle: Callable[[Received], Awaitable[Answer]]
+
+    def check_method(self, method: str) -> None:
+        """Raises MethodNotAllowed (O-01)."""
+        if (method in _READING) if self.reads else method == "POST":
+            return
+        raise MethodNotAllowed("GET, HEAD" if self.reads else "POST")
+
+
+class Surface:
+    """Routes by exact path. `invalid_client_text`: public text of a failed authentication at this listener."""
+
+    def __init__(
+        self, routes: Mapping[str, Route], audit: AuditLog, metrics: Metrics, *, invalid_client_text: str | None = None
+    ) -> None:
+        self._routes = routes
+        self._audit = audit
+        self._metrics = metrics
+        self._invalid_client_text = invalid_client_text
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """One request. The path alone picks the endpoint: neither Host nor X-Forwarded-* mean anything (E-04)."""
+        received = Received(scope, receive, os.urandom(8).hex())
+        route = self._routes.get(scope["path"])
+        try:
+            if route is None:
+                raise UnknownPath
+            route.check_method(scope["method"])
+            answer = await route.handle(received)
+            self._metrics.count(route.name, "ok")
+        except OAuthError as error:
+            answer = self._refuse(error, route, received)
+        except Disconnected:
+            return
+        except Exception as error:
+            _LOG.exception("decision %s: %s", received.decision, type(error).__name__)
+            answer = self._refuse(ServerError(type(error).__name__), route, received)
+        await send_answer(send, answer, received.decision)
+
+    def _refuse(self, error: OAuthError, route: Route | None, received: Received) -> Answer:
+        self._metrics.count("none" if route is None else route.name, error.code)
+        if route is not None and not route.reads:
+            self._audit.record(
+                f"{route.name}.refused",
+                received.decision,
+                client_id=received.claimed_client_id,
+                thumbprint=None if received.chain is None else received.chain.thumbprint,
+                error=error.code,
+                reason=error.detail or None,
+            )
+        text = self._invalid_client_text if isinstance(error, InvalidClient) else None
+        return error_answer(error, challenge=received.authorization is not None, description=text)

@@ -1,0 +1,83 @@
+"""The token endpoint (RFC 6749 section 3.2): authenticate, grant, issue, tell."""
+
+from typing import Any
+
+from holdfast.oauth.claims import AccessTokenClaims
+from holdfast.oauth.errors import UnauthorizedClient, UnsupportedGrantType
+from holdfast.oauth.messages import TokenRequest
+from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
+from holdfast_authserver.endpoints.answer import Answer, direct_json
+from holdfast_authserver.endpoints.context import EndpointContext
+from holdfast_authserver.endpoints.received import Received
+from holdfast_authserver.grants.grant import Grant, GrantContext, Granted
+from holdfast_authserver.tokens import NewToken, issue
+
+
+class TokenEndpoint:
+    """POST /oauth2/token."""
+
+    def __init__(self, context: EndpointContext) -> None:
+        self._context = context
+
+    async def __call__(self, received: Received) -> Answer:
+        """Raises every OAuthError that a token request can earn."""
+        context = self._context
+        request = TokenRequest.from_form(await received.read_form())
+        context.check_hold()
+        at = context.clock()
+        client = context.authenticate(received, at)
+        granted = self._grant(request.grant_type, client)(
+            client,
+            request,
+            GrantContext(
+                snapshot=context.keeper.snapshot,
+                issuer=context.urls.issuer,
+                default_lifetime=context.default_lifetime,
+                at=at,
+            ),
+        )
+        token, claims = issue(_new_token(granted, client, context.urls.issuer, int(at.timestamp())), context.key)
+        context.keeper.record_token(claims.client_id, at)
+        self._tell(received, client, claims)
+        return direct_json(_body(token, granted))
+
+    def _grant(self, grant_type: str, client: AuthenticatedClient) -> Grant:
+        grant = self._context.grants.get(grant_type)
+        if grant is None:
+            raise UnsupportedGrantType(f"grant type {grant_type[:80]!r}")
+        if grant_type not in client.served.metadata.grant_types:
+            raise UnauthorizedClient(f"grant type {grant_type} is not among the client's")
+        return grant
+
+    def _tell(self, received: Received, client: AuthenticatedClient, claims: AccessTokenClaims) -> None:
+        self._context.audit.record(
+            "token.issued",
+            received.decision,
+            client_id=claims.client_id,
+            thumbprint=client.thumbprint,
+            bound=claims.cnf is not None,
+            audience=claims.aud[0],
+            scope=" ".join(claims.scope),
+            jti=claims.jti,
+            exp=claims.exp,
+        )
+
+
+def _new_token(granted: Granted, client: AuthenticatedClient, issuer: str, now: int) -> NewToken:
+    return NewToken(
+        issuer=issuer,
+        client_id=client.served.metadata.client_id,
+        audience=granted.audience,
+        scope=granted.scope,
+        issued_at=now,
+        lifetime=granted.lifetime,
+        thumbprint=client.thumbprint if granted.bound else None,
+    )
+
+
+def _body(token: str, granted: Granted) -> dict[str, Any]:
+    """RFC 6749 section 5.1; a bound token is still of type Bearer (RFC 8705 section 3)."""
+    body: dict[str, Any] = {"access_token": token, "token_type": "Bearer", "expires_in": granted.lifetime}
+    if granted.scope:
+        body["scope"] = " ".join(granted.scope)
+    return body

@@ -1,0 +1,62 @@
+"""`client_credentials` (RFC 6749 section 4.4): a client asks in its own name, for one audience (RFC 8707)."""
+
+from datetime import datetime
+
+from holdfast.oauth.client_metadata import ClientMetadata
+from holdfast.oauth.errors import InvalidClient, InvalidScope, InvalidTarget
+from holdfast.oauth.messages import TokenRequest
+from holdfast.policy.audience import AudienceDecision, decide_audience, default_audience
+from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
+from holdfast_authserver.grants.grant import GrantContext, Granted
+from holdfast_authserver.registry.snapshot import ServedClient
+
+NAME = "client_credentials"
+
+
+def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantContext) -> Granted:
+    """Raises InvalidScope, InvalidTarget, InvalidClient (the certificate ends now)."""
+    metadata = client.served.metadata
+    _check_scope(metadata, request.scope)
+    decided = _audience(client.served, request, context)
+    if request.scope and not decided.scopes:
+        raise InvalidScope(f"{decided.audience} grants this client none of {' '.join(request.scope)}")
+    return Granted(
+        audience=decided.audience,
+        scope=decided.scopes,
+        lifetime=_lifetime(client.served, client.expires, context),
+        bound=metadata.certificate_bound,
+    )
+
+
+def _check_scope(metadata: ClientMetadata, requested: tuple[str, ...] | None) -> None:
+    """More than the client may have is refused rather than cut down (O-11)."""
+    excess = [scope for scope in requested or () if scope not in metadata.scopes]
+    if excess:
+        raise InvalidScope(f"scopes: expected some of {' '.join(metadata.scopes) or 'none'}, found {' '.join(excess)}")
+
+
+def _audience(served: ServedClient, request: TokenRequest, context: GrantContext) -> AudienceDecision:
+    audience = request.resource or default_audience(served.metadata, context.issuer)
+    owner = context.snapshot.audience_owner(audience)
+    decided = decide_audience(
+        served.metadata,
+        served.policy,
+        resource=audience,
+        scopes=request.scope,
+        owner=None if owner is None else owner.metadata,
+        issuer=context.issuer,
+    )
+    if not decided.decision.allowed:
+        raise InvalidTarget(f"policy: {decided.decision.reason}: {decided.decision.message}")
+    return decided
+
+
+def _lifetime(served: ServedClient, expires: datetime, context: GrantContext) -> int:
+    """The client's own or the server's default, within the policy's maximum and the certificate's life (M-75)."""
+    lifetime = served.metadata.token_lifetime or context.default_lifetime
+    if served.policy.max_lifetime is not None:
+        lifetime = min(lifetime, served.policy.max_lifetime)
+    remaining = int(expires.timestamp()) - int(context.at.timestamp())
+    if remaining <= 0:
+        raise InvalidClient("the certificate ends now")
+    return min(lifetime, remaining)

@@ -1,0 +1,217 @@
+"""The authorization server as a whole: start, addresses, stop; and as a process until SIGTERM.
+
+Owns the order of the start, and that whatever prevents it is one clear line. What is served stands in `app.py`.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from pydantic import ValidationError
+
+from holdfast.clock import Clock, system_clock
+from holdfast.registry.port import Registry
+from holdfast.registry.records import Endpoints
+from holdfast_authserver.admin.listener import create_admin_app
+from holdfast_authserver.app import create_context, create_mtls_app, create_public_app
+from holdfast_authserver.audit import AuditLog, AuditLogError
+from holdfast_authserver.endpoints.context import EndpointContext
+from holdfast_authserver.endpoints.operations import create_operations_app
+from holdfast_authserver.endpoints.urls import INTROSPECT, TOKEN, ServerUrls
+from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.settings import Settings
+from holdfast_authserver.signing import SigningKeyError, SigningKeys
+from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
+from holdfast_authserver.transport.limits import ConnectionLimits
+from holdfast_authserver.transport.listener import Listener, bind
+from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
+
+
+class StartError(Exception):
+    """Why the server does not start, in one line that names the setting, file or port."""
+
+
+class AuthorizationServer:
+    """One server with all its listeners, in the running event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock, *, limits: ConnectionLimits | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._limits = limits or ConnectionLimits()
+        self._listeners: dict[str, Listener] = {}
+        self._keeper: RegistryKeeper | None = None
+        self._urls: ServerUrls | None = None
+        self._closing = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Bind every socket, then open the registry, then serve. Raises StartError, and leaves nothing behind then."""
+        try:
+            await self._start()
+        except (TlsFilesError, SigningKeyError, AuditLogError, SelfTestFailed) as error:
+            await self.stop()
+            raise StartError(str(error)) from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self._settings
+        sockets = {name: self._bind(name, host, port) for name, host, port in _wanted(settings)}
+        contexts = {name: _tls_context(settings, name) for name in sockets if name != "ops"}
+        self._urls = _urls(settings, sockets)
+        keeper = await self._open_registry()
+        audit = AuditLog(settings.audit_log, self._clock)
+        self._closing.callback(audit.close)
+        keys = SigningKeys(settings.keys_dir)
+        keys.of_instance(keeper.snapshot.instance)
+        await self_test(contexts["mtls"], http=settings.http)
+        context = create_context(settings, self._urls, keeper, keys, audit, self._clock)
+        for name, bound in sockets.items():
+            await self._listen(name, bound, contexts.get(name), context)
+
+    def _bind(self, name: str, host: str, port: int) -> socket.socket:
+        try:
+            bound = bind(host, port)
+        except OSError as error:
+            raise StartError(f"{name} listener ({name}_host, {name}_port): {host}:{port}: {error.strerror}") from error
+        self._closing.callback(bound.close)
+        return bound
+
+    async def _open_registry(self) -> RegistryKeeper:
+        keeper = await RegistryKeeper.open(self._settings.database_url, self._clock)
+        self._closing.push_async_callback(keeper.close)
+        keeper.endpoints = self.endpoints
+        self._keeper = keeper
+        return keeper
+
+    async def _listen(self, name: str, bound: socket.socket, tls: ssl.SSLContext | None, context: EndpointContext) -> None:
+        listener = Listener(self._create_app(name, context), bound, tls, http=self._settings.http, limits=self._limits)
+        await listener.start()
+        self._listeners[name] = listener
+        self._closing.push_async_callback(listener.stop)
+
+    def _create_app(self, name: str, context: EndpointContext) -> Any:
+        makers: Mapping[str, Callable[[EndpointContext], Any]] = {
+            "public": create_public_app,
+            "mtls": create_mtls_app,
+            "ops": create_operations_app,
+            "admin": lambda c: create_admin_app(c.keeper),
+        }
+        return makers[name](context)
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Listener (`public`, `mtls`, `admin`, `ops`) to host and real port."""
+        return {name: listener.address for name, listener in self._listeners.items()}
+
+    @property
+    def urls(self) -> ServerUrls:
+        """Issuer and mTLS base URL. Known once started."""
+        if self._urls is None:
+            raise RuntimeError("the server was not started")
+        return self._urls
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where clients go."""
+        urls = self.urls
+        return Endpoints(issuer=urls.issuer, token_endpoint=urls.mtls + TOKEN, introspection_endpoint=urls.mtls + INTROSPECT)
+
+    @property
+    def registry(self) -> Registry:
+        """The registry's writer, as a call in this process."""
+        if self._keeper is None:
+            raise RuntimeError("the server was not started")
+        return self._keeper.writer
+
+    async def stop(self) -> None:
+        """Listeners first, all at once, then audit log and registry. Ends in bounded time; again is nothing."""
+        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
+        self._listeners.clear()
+        await self._closing.aclose()
+
+
+def _wanted(settings: Settings) -> list[tuple[str, str, int]]:
+    """Name, host and port of the listeners that are on."""
+    wanted = [
+        ("public", settings.public_host, settings.public_port),
+        ("mtls", settings.mtls_host, settings.mtls_port),
+    ]
+    if settings.admin_port is not None:
+        wanted.append(("admin", settings.admin_host, settings.admin_port))
+    if settings.ops_port is not None:
+        wanted.append(("ops", settings.ops_host, settings.ops_port))
+    return wanted
+
+
+def _tls_context(settings: Settings, name: str) -> ListenerContext:
+    certificate: Path | None = getattr(settings, f"{name}_tls_cert_file")
+    key: Path | None = getattr(settings, f"{name}_tls_key_file")
+    files = TlsFiles(certificate or settings.public_tls_cert_file, key or settings.public_tls_key_file)
+    try:
+        return ListenerContext(files, ask_for_certificate=name != "public")
+    except TlsFilesError as error:
+        raise StartError(f"{name} listener ({name}_tls_cert_file, {name}_tls_key_file): {error}") from error
+
+
+def _urls(settings: Settings, sockets: Mapping[str, socket.socket]) -> ServerUrls:
+    def url(name: str) -> str:
+        host, port = sockets[name].getsockname()[:2]
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+    return ServerUrls(settings.public_url or url("public"), settings.mtls_url or url("mtls"), settings.mtls_issuer)
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises StartError."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    server = AuthorizationServer(settings)
+    stopping = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
+    await server.start()
+    _quiet_collector()
+    for name, (host, port) in server.addresses.items():
+        print(f"holdfast authserver: {name} on {host}:{port}", file=sys.stderr, flush=True)
+    try:
+        await stopping.wait()
+    finally:
+        await server.stop()
+
+
+def _quiet_collector() -> None:
+    """Requests make no cycles; looking through everything the start made costs a tenth of the processor."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+
+
+def main() -> int:
+    """Settings from the environment, then `serve`. Exit code 2 and one line when it cannot start."""
+    try:
+        serve(Settings())
+    except ValidationError as error:
+        for problem in error.errors():
+            field = ".".join(str(part) for part in problem["loc"])
+            print(f"holdfast authserver: setting {field}: {problem['msg']}", file=sys.stderr)
+        return 2
+    except StartError as error:
+        print(f"holdfast authserver: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

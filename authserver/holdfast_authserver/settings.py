@@ -1,0 +1,97 @@
+"""Every setting of the authorization server: environment variables `HOLDFAST_…`, and one optional YAML file.
+
+The environment wins over the file that HOLDFAST_CONFIG_FILE names. Owns names, defaults and what is wrong with a single
+value; whether a file can be read or a port bound is found out at the start (`server.py`).
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+CONFIG_FILE_VARIABLE = "HOLDFAST_CONFIG_FILE"
+
+
+def _https_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"expected an https URL without query and fragment, found {value!r}")
+    return value.rstrip("/")
+
+
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Attributes are environment variables with `HOLDFAST_` before them, in upper case. Port 0: any free port."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
+    )
+
+    public_url: HttpsUrl | None = None
+    """The issuer (RFC 8414 section 2), and where clients reach the public listener. None: made from its address."""
+    mtls_url: HttpsUrl | None = None
+    """Where clients reach the mTLS listener. None: made from its address."""
+    mtls_issuer: bool = True
+    """Name `mtls_issuer` in the metadata and serve metadata at the mTLS host, with that URL as its `issuer`."""
+
+    public_host: str = "127.0.0.1"
+    public_port: Port = 8443
+    """TLS; asks for no certificate."""
+    mtls_host: str = "127.0.0.1"
+    mtls_port: Port = 9443
+    """TLS; asks for a certificate and takes any, also none."""
+    admin_host: str = "127.0.0.1"
+    admin_port: Port | None = None
+    """Mutual TLS, for the operator only. None: off."""
+    ops_host: str = "127.0.0.1"
+    ops_port: Port | None = None
+    """Plain HTTP: health, readiness, metrics. None: off."""
+
+    public_tls_cert_file: Path = Path("/etc/holdfast/tls/public/tls.crt")
+    public_tls_key_file: Path = Path("/etc/holdfast/tls/public/tls.key")
+    mtls_tls_cert_file: Path | None = None
+    """None: the public listener's."""
+    mtls_tls_key_file: Path | None = None
+    admin_tls_cert_file: Path | None = None
+    """None: the public listener's."""
+    admin_tls_key_file: Path | None = None
+
+    admin_client_ca_file: Path | None = None
+    """The CA (PEM) that the operator's certificate leads to; needed where the admin listener is on."""
+    admin_client_san: str | None = None
+    """The DNS name or URI that the operator's certificate must hold; needed where the admin listener is on."""
+
+    database_url: str = "sqlite+aiosqlite:///holdfast.db"
+    """The registry, as SQLAlchemy names it."""
+    keys_dir: Path = Path("keys")
+    """Where signing keys are kept; made at the first start, readable by the server alone."""
+
+    startup_hold: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""
+    token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """Seconds an access token lives where its client does not say."""
+    audit_log: str = "-"
+    """A file to append decisions to, one JSON object a line; `-` is the standard output."""
+    http: Literal["httptools", "h11"] = "httptools"
+    """The HTTP parser; h11 is the one without C."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the YAML file; no dotenv file, no secrets folder."""
+        path = os.environ.get(CONFIG_FILE_VARIABLE)
+        if not path:
+            return init_settings, env_settings
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
