@@ -7,6 +7,7 @@ Neighbours: `plane` (the control plane), `pods` (Deployments as processes).
 """
 
 import argparse
+import functools
 import json
 import signal
 import sys
@@ -158,7 +159,7 @@ class LocalCluster:
 
     def _wait_ready(self) -> None:
         for pod, port in ((self.authserver, self.ports.ops), (self.operator, self.ports.operator_ops)):
-            pod.process.wait_until(lambda url=f"http://127.0.0.1:{port}/readyz": answers(url))
+            pod.process.wait_until(functools.partial(answers, f"http://127.0.0.1:{port}/readyz"))
 
 
 def _reachable(obj: dict[str, Any]) -> dict[str, Any]:

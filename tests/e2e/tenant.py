@@ -1,0 +1,146 @@
+"""What an application team does with a cluster: applies YAML, waits, fetches its Secret, asks for tokens with curl.
+
+Owns the steps that end-to-end tests share. Must not assert: the tests do. Neighbour: `tests.controlplane.cluster`.
+"""
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.controlplane.cluster import LocalCluster
+
+TEN_LINES = """\
+apiVersion: holdfast.dev/v1alpha1
+kind: OAuthClient
+metadata:
+  name: {name}
+  namespace: {namespace}
+spec:
+  certificate:
+    issuerRef: {{name: workloads, kind: ClusterIssuer}}
+  grantTypes: [client_credentials]
+  scopes: [orders.read]
+"""
+OAUTH_CLIENT = "oauthclients.holdfast.dev"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What curl saw. `body` is {} when there was none."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def error(self) -> object:
+        return self.body.get("error")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A client's certificate and key as files, as a mounted Secret has them."""
+
+    folder: Path
+
+    @property
+    def cert(self) -> Path:
+        return self.folder / "tls.crt"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "tls.key"
+
+
+@dataclass
+class Tenant:
+    """One namespace of one application team."""
+
+    cluster: LocalCluster
+    namespace: str
+    folder: Path
+
+    def apply(self, text: str) -> None:
+        self.cluster.kubectl("apply", "--filename=-", input=text)
+
+    def client(self, name: str, seconds: float = 10) -> Pair:
+        """Apply the ten lines, wait until Ready, fetch the Secret."""
+        self.apply(TEN_LINES.format(name=name, namespace=self.namespace))
+        self.wait_ready(name, seconds)
+        return self.pair(name)
+
+    def wait_ready(self, name: str, seconds: float = 10) -> None:
+        self.cluster.kubectl(
+            "wait",
+            "--for=condition=Ready",
+            f"{OAUTH_CLIENT}/{name}",
+            f"--namespace={self.namespace}",
+            f"--timeout={seconds}s",
+        )
+
+    def get(self, name: str, resource: str = OAUTH_CLIENT) -> dict[str, Any]:
+        said = self.cluster.kubectl("get", resource, name, f"--namespace={self.namespace}", "--output=json")
+        value: dict[str, Any] = json.loads(said)
+        return value
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        """The condition of that type, {} while there is none."""
+        found = self.get(name).get("status", {}).get("conditions", [])
+        return next((c for c in found if c["type"] == kind), {})
+
+    def patch(self, name: str, spec: dict[str, Any]) -> None:
+        body = json.dumps({"spec": spec})
+        self.cluster.kubectl(
+            "patch", OAUTH_CLIENT, name, f"--namespace={self.namespace}", "--type=merge", f"--patch={body}"
+        )  # fmt: skip
+
+    def delete(self, name: str) -> None:
+        self.cluster.kubectl("delete", OAUTH_CLIENT, name, f"--namespace={self.namespace}", "--timeout=30s")
+
+    def pair(self, name: str) -> Pair:
+        """The files of the Secret `<name>-mtls`."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, value in self.get(f"{name}-mtls", "secret")["data"].items():
+            (folder / key).write_bytes(base64.b64decode(value))
+        return Pair(folder)
+
+    def token(self, client_id: str, pair: Pair | None, **form: str) -> Answer:
+        """Ask the token endpoint of the mTLS host with that certificate."""
+        fields = {"grant_type": "client_credentials", "client_id": client_id, **form}
+        return self.post("/oauth2/token", fields, pair)
+
+    def introspect(self, client_id: str, pair: Pair, token: str) -> Answer:
+        return self.post("/oauth2/introspect", {"client_id": client_id, "token": token}, pair)
+
+    def post(self, path: str, fields: dict[str, str], pair: Pair | None) -> Answer:
+        """POST a form with curl, as a person would."""
+        command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(self.cluster.ca_file)]
+        command += ["--cert", str(pair.cert), "--key", str(pair.key)] if pair else []
+        for name, value in fields.items():
+            command += ["--data-urlencode", f"{name}={value}"]
+        command += ["--write-out", "\n%{http_code}", f"{self.cluster.mtls_issuer}{path}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        body, _, status = done.stdout.rpartition("\n")
+        return Answer(int(status or 0), json.loads(body) if body.startswith("{") else {})
+
+
+def claims(token: str) -> dict[str, Any]:
+    """The payload of a JWT, unverified."""
+    payload = token.split(".")[1]
+    value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return value
+
+
+def eventually(check: Callable[[], bool], seconds: float, what: str) -> float:
+    """Poll until true; answers with the seconds it took. Fails with `what` when time runs out."""
+    began = time.monotonic()
+    while not check():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.1)
+    return time.monotonic() - began

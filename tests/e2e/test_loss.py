@@ -1,0 +1,111 @@
+"""What is deleted, killed or lost, one after another, and where each has to end."""
+
+import json
+
+import pytest
+
+from tests.controlplane.plane.plane import KubectlError
+from tests.e2e.tenant import OAUTH_CLIENT, TEN_LINES, Tenant, eventually
+
+pytestmark = pytest.mark.controlplane
+
+
+def exists(tenant: Tenant, resource: str, name: str) -> bool:
+    try:
+        tenant.get(name, resource)
+    except KubectlError as error:
+        if "NotFound" not in str(error):
+            raise
+        return False
+    return True
+
+
+def test_a_deleted_object_ends_its_client_its_tokens_and_its_certificate(tenant: Tenant) -> None:
+    orders, watcher = tenant.client("orders"), tenant.client("watcher")
+    client_id = f"{tenant.namespace}.orders"
+    token = tenant.token(client_id, orders).body["access_token"]
+    assert tenant.introspect(client_id, orders, token).body["active"] is True
+    tenant.delete("orders")
+    assert tenant.token(client_id, orders).error == "invalid_client"
+    assert tenant.introspect(f"{tenant.namespace}.watcher", watcher, token).body == {"active": False}
+    eventually(lambda: not exists(tenant, "certificate", "orders"), 20, "the Certificate goes with its owner")
+
+
+def test_a_deleted_namespace_is_gone_soon_and_its_clients_with_it(tenant: Tenant) -> None:
+    orders = tenant.client("orders")
+    tenant.cluster.kubectl("delete", "namespace", tenant.namespace, "--timeout=40s")
+    assert tenant.token(f"{tenant.namespace}.orders", orders).error == "invalid_client"
+
+
+def test_a_killed_operator_comes_back_and_takes_up_what_it_missed(tenant: Tenant) -> None:
+    orders = tenant.client("orders")
+    tenant.cluster.operator.kill()
+    assert tenant.token(f"{tenant.namespace}.orders", orders).status == 200
+    tenant.client("later", seconds=45)
+    assert tenant.token(f"{tenant.namespace}.later", tenant.pair("later")).status == 200
+
+
+def test_a_killed_server_comes_back_with_its_clients_keys_and_tokens(tenant: Tenant) -> None:
+    orders, client_id = tenant.client("orders"), f"{tenant.namespace}.orders"
+    token = tenant.token(client_id, orders).body["access_token"]
+    tenant.cluster.authserver.kill()
+    eventually(lambda: tenant.token(client_id, orders).status == 200, 15, "tokens again after the restart")
+    assert tenant.introspect(client_id, orders, token).body["active"] is True
+
+
+def test_a_lost_registry_file_fills_itself_again_and_ends_all_tokens_issued_before(tenant: Tenant) -> None:
+    orders, client_id = tenant.client("orders"), f"{tenant.namespace}.orders"
+    token = tenant.token(client_id, orders).body["access_token"]
+    for file in tenant.cluster.registry_file.parent.glob(tenant.cluster.registry_file.name + "*"):
+        file.unlink()
+    eventually(lambda: _fresh(tenant, client_id) not in (None, token), 20, "tokens again from the refilled registry")
+    assert tenant.introspect(client_id, orders, token).body == {"active": False}
+    fresh = _fresh(tenant, client_id)
+    assert fresh is not None
+    assert tenant.introspect(client_id, orders, fresh).body["active"] is True
+
+
+def _fresh(tenant: Tenant, client_id: str) -> str | None:
+    """A token that introspects active, or None."""
+    pair = tenant.pair("orders")
+    token = tenant.token(client_id, pair).body.get("access_token")
+    if token is None or not tenant.introspect(client_id, pair, token).body.get("active"):
+        return None
+    return str(token)
+
+
+def test_while_the_server_is_down_nothing_is_lost_and_a_released_client_is_swept_at_its_return(tenant: Tenant) -> None:
+    orders, client_id = tenant.client("orders"), f"{tenant.namespace}.orders"
+    tenant.cluster.authserver.stop()
+    try:
+        tenant.apply(TEN_LINES.format(name="late", namespace=tenant.namespace))
+        eventually(
+            lambda: tenant.condition("late", "Registered").get("reason") == "RegistryUnavailable",
+            20,
+            "the condition says why",
+        )
+        tenant.cluster.kubectl("delete", OAUTH_CLIENT, "orders", f"--namespace={tenant.namespace}", "--timeout=40s")
+    finally:
+        tenant.cluster.authserver.start()
+    answers: list[int] = []
+
+    def refused() -> bool:
+        answers.append(tenant.token(client_id, orders).status)
+        return answers[-1] == 401
+
+    eventually(refused, 15, "the released client is refused")
+    assert 200 not in answers
+    tenant.wait_ready("late", 30)
+
+
+def test_two_claimants_of_one_client_id_the_registered_one_keeps_it(tenant: Tenant) -> None:
+    first = tenant.client("orders")
+    taken = json.dumps({
+        "apiVersion": "holdfast.dev/v1alpha1", "kind": "OAuthClient",
+        "metadata": {"name": "claimant", "namespace": tenant.namespace},
+        "spec": {"clientId": f"{tenant.namespace}.orders",
+                 "certificate": {"issuerRef": {"name": "workloads", "kind": "ClusterIssuer"}}},
+    })  # fmt: skip
+    tenant.apply(taken)
+    eventually(lambda: tenant.condition("claimant", "Ready").get("reason") == "ClientIdTaken", 15, "the conflict is shown")
+    assert tenant.token(f"{tenant.namespace}.orders", first).status == 200
