@@ -89,7 +89,7 @@ def _without_helm(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dumped(documents: list[dict[str, Any]]) -> bytes:
-    return _HEADER + yaml.safe_dump_all(documents, sort_keys=False, width=120).encode()
+    return _HEADER + yaml.safe_dump_all(documents, sort_keys=False, width=120, allow_unicode=True).encode()
 
 
 def _content(path: str) -> bytes | None:

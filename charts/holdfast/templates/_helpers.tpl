@@ -88,11 +88,11 @@ capabilities: {drop: [ALL]}
 {{/* Probes of the ops listener. */}}
 {{- define "holdfast.probes" -}}
 startupProbe:
-  httpGet: {path: /livez, port: ops}
+  httpGet: {path: /healthz, port: ops}
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /livez, port: ops}
+  httpGet: {path: /healthz, port: ops}
   periodSeconds: 10
   failureThreshold: 3
 readinessProbe:
