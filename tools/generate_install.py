@@ -73,15 +73,18 @@ def _install(rendered: str) -> dict[str, bytes]:
     documents = [document for document in yaml.safe_load_all(rendered) if document]
     definitions = [document for document in documents if document["kind"] == "CustomResourceDefinition"]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    others = [namespace, *(document for document in documents if document not in definitions)]
+    others = [document for document in documents if document not in definitions]
     return {
-        f"{_FOLDERS[1]}/crds.yaml": _dumped(definitions),
-        f"{_FOLDERS[1]}/holdfast.yaml": _dumped([_without_helm(document) for document in others]),
+        f"{_FOLDERS[1]}/crds.yaml": _dumped([_without_helm(document) for document in definitions]),
+        f"{_FOLDERS[1]}/holdfast.yaml": _dumped([namespace, *(_without_helm(document) for document in others)]),
     }
 
 
 def _without_helm(document: dict[str, Any]) -> dict[str, Any]:
     """kubectl applies it, so nothing may say that Helm manages it, in the object or in its pods."""
+    annotations = document["metadata"].get("annotations", {})
+    if annotations.pop("helm.sh/resource-policy", None) and not annotations:
+        del document["metadata"]["annotations"]
     for metadata in (document["metadata"], document.get("spec", {}).get("template", {}).get("metadata", {})):
         for label in ("app.kubernetes.io/managed-by", "helm.sh/chart"):
             metadata.get("labels", {}).pop(label, None)
