@@ -84,7 +84,7 @@ def _meaning(node: Mapping[str, Any], *, required: bool) -> str:
 
 def _limits(node: Mapping[str, Any]) -> Iterator[str]:
     for member, text in _LIMITS:
-        if member in node:
+        if member in node and (member, node[member]) != ("minLength", 1):
             yield text.format(_literal(node[member]) if member == "pattern" else node[member])
     if "items" in node and (inner := list(_limits(node["items"]))):
         yield f"each {', '.join(inner)}"
@@ -117,9 +117,9 @@ def _conditions_page() -> str:
     return "\n".join(
         [
             f"{_HEADER}# Conditions and reasons\n",
-            "Both sets are closed. Events carry the same reasons. `kubectl wait --for=condition=Ready`, Argo CD and Flux read "
-            "the conditions as kstatus does: an `observedGeneration` behind `metadata.generation`, or `Reconciling=True`, is "
-            "work in progress; `Stalled=True` needs somebody; `Ready=True` is done.\n",
+            "Both sets are closed. Events carry the same reasons. `kubectl wait --for=condition=Ready`, Argo CD and Flux "
+            "read the conditions as kstatus does: an `observedGeneration` behind `metadata.generation`, or "
+            "`Reconciling=True`, is work in progress; `Stalled=True` needs somebody; `Ready=True` is done.\n",
             "## Conditions\n",
             _table(("Type", "Of", "Polarity", "Meaning"), types),
             "## Reasons\n",
