@@ -1,0 +1,43 @@
+"""For APIs: is this token good, and is it in the hands of whom it was issued to?
+
+Owns the check of certificate-bound access tokens (RFC 9068, RFC 8705 section 3, RFC 6750). Needs PyJWT, cryptography and
+httpx only; `uvicorn_tls` is for those who have uvicorn. Must not import `holdfast.client` or a web framework.
+"""
+
+from holdfast.oauth.claims import AccessTokenClaims
+from holdfast.resource_server.errors import (
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    KeysUnavailable,
+    NoCredentials,
+    Refusal,
+)
+from holdfast.resource_server.jwks import FetchRules, JwksCache
+from holdfast.resource_server.keys import KeySet, KeySetError
+from holdfast.resource_server.middleware import CLAIMS, BoundTokenMiddleware, claims_of, require_scopes
+from holdfast.resource_server.peer import client_certificate
+from holdfast.resource_server.verification import Expected, verify
+from holdfast.resource_server.verifier import TokenVerifier
+
+__all__ = [
+    "CLAIMS",
+    "AccessTokenClaims",
+    "BoundTokenMiddleware",
+    "Expected",
+    "FetchRules",
+    "InsufficientScope",
+    "InvalidRequest",
+    "InvalidToken",
+    "JwksCache",
+    "KeySet",
+    "KeySetError",
+    "KeysUnavailable",
+    "NoCredentials",
+    "Refusal",
+    "TokenVerifier",
+    "claims_of",
+    "client_certificate",
+    "require_scopes",
+    "verify",
+]
