@@ -18,6 +18,7 @@ from holdfast.api.v1alpha1.structural import shown
 from holdfast.oauth.client_metadata import Problem
 
 _ENVIRONMENT = celpy.Environment()
+_SMALL = 120  # characters: about a line
 
 
 class UnusableRule(ValueError):
@@ -64,7 +65,7 @@ def broken(tree: RuleTree | None, value: Any, old: Any = None, path: str = "") -
             continue
         said = _evaluate(rule, value, old)
         if said is not None:
-            yield Problem(path, f"Invalid value: {shown(value)}: {said}")
+            yield Problem(path, f"Invalid value: {_found(value)}{said}")
     if isinstance(value, dict):
         before = old if isinstance(old, dict) else {}
         for name, below in tree.properties.items():
@@ -73,6 +74,12 @@ def broken(tree: RuleTree | None, value: Any, old: Any = None, path: str = "") -
     if isinstance(value, list):
         for index, entry in enumerate(value):
             yield from broken(tree.entries, entry, None, f"{path}[{index}]")
+
+
+def _found(value: Any) -> str:
+    """What was found; of an object only when it is small: the API server shows none at all."""
+    text = shown(value)
+    return f"{text}: " if not isinstance(value, dict) or len(text) <= _SMALL else ""
 
 
 def _evaluate(rule: _Rule, value: Any, old: Any) -> str | None:

@@ -19,7 +19,7 @@ from jsonschema.validators import extend
 from holdfast.api.v1alpha1.base import JsonSchema
 from holdfast.oauth.client_metadata import Problem
 
-BLOCKING = {"type", "required", "maxLength", "maxItems", "maxProperties"}
+BLOCKING = {"type", "required", "enum", "maxLength", "maxItems", "maxProperties"}
 """Keywords after whose violation the API server does not evaluate rules: their cost would have no bound."""
 
 _TEXT = {
@@ -63,12 +63,12 @@ def _settle_object(value: dict[str, Any], properties: Mapping[str, JsonSchema], 
     problems = [Problem(f"{prefix}{key}", f'unknown field "{prefix}{key}"') for key in value if key not in properties]
     settled = {}
     for key, schema in properties.items():
-        # Null where there is a default counts as absent (structural defaulting of the API server).
-        if value.get(key) is None and "default" in schema:
-            settled[key], _ = settle(schema["default"], schema)
-        elif key in value:
+        # Null counts as absent: the API server drops it before it fills in defaults.
+        if value.get(key) is not None:
             settled[key], found = settle(value[key], schema, f"{prefix}{key}")
             problems += found
+        elif "default" in schema:
+            settled[key], _ = settle(schema["default"], schema)
     return settled, problems
 
 
