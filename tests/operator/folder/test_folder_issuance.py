@@ -150,7 +150,7 @@ async def test_a_second_step_writes_nothing(plane: Plane) -> None:
     plane.ask()
     await plane.issuance.step()
     seen: list[Kind] = []
-    plane.store.subscribe(lambda kind, _: seen.append(kind))
+    plane.store.subscribe(lambda kind, _, __: seen.append(kind))
     before = (plane.folder / "tls.crt").read_bytes()
 
     await plane.issuance.step()

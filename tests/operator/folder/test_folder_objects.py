@@ -55,7 +55,7 @@ def test_a_changed_spec_makes_a_new_generation_and_a_status_does_not(store: Obje
 def test_the_same_again_writes_nothing(store: ObjectStore) -> None:
     store.declare(KEY, client(a=1), "f.yaml")
     seen: list[Kind] = []
-    store.subscribe(lambda kind, _: seen.append(kind))
+    store.subscribe(lambda kind, _, __: seen.append(kind))
     before = live(store)
 
     store.declare(KEY, client(a=1), "moved.yaml")

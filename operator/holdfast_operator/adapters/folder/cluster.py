@@ -8,17 +8,16 @@ what is gone is deleted. Neighbours: `documents`, `objects`, `issuance`; `holdfa
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from holdfast.api.v1alpha1.validation import InvalidObject, apply_defaults_and_validate
-
 from holdfast.clock import Clock
 from holdfast_operator.adapters.folder.documents import Problem, Reading, read_folder
 from holdfast_operator.adapters.folder.issuance import Issuance
-from holdfast_operator.adapters.folder.metadata import Problems, small_kind_problems
+from holdfast_operator.adapters.folder.metadata import SMALL_KINDS, Problems, small_kind_problems
 from holdfast_operator.adapters.folder.objects import Listener, ObjectStore, key_of
 from holdfast_operator.reconcile.ports import Key, Kind, Object, Rejected
 
@@ -71,10 +70,9 @@ class FolderCluster:
         """Where the files of a Secret lie."""
         return self._issuance.secret_folder(namespace, name)
 
-    def subscribe(self, listener: Callable[[Kind, Object], None]) -> None:
-        """Have `listener(kind, object)` called after each change, also our own."""
-        wanted: Listener = listener
-        self._store.subscribe(wanted)
+    def subscribe(self, listener: Listener) -> None:
+        """Have `listener(kind, object, gone)` called after each change, also our own."""
+        self._store.subscribe(listener)
 
     async def start(self) -> None:
         """Read the folder, then issue certificates whenever one is asked for or due. Undone by `stop`."""
@@ -139,12 +137,12 @@ class FolderCluster:
             issuer = {"apiVersion": key.kind.api_version, "kind": key.kind.kind, "metadata": {"name": key.name}}
             self._store.declare(key, {**issuer, "spec": {}}, None)
 
-    def _changed(self, kind: Kind, obj: Object) -> None:
+    def _changed(self, kind: Kind, obj: Object, gone: bool) -> None:
         if kind in (Kind.CERTIFICATE, Kind.ISSUER, Kind.CLUSTER_ISSUER):
             self._certificates_changed.set()
         key = key_of(kind, obj)
         document = self._reading.documents.get(key)
-        if document is not None and self._store.get(key) is None:
+        if gone and document is not None:
             # It was taken out and put back while a finalizer still held it: now it may come anew.
             self._store.declare(key, document.object, document.file)
 
@@ -163,8 +161,10 @@ class FolderCluster:
                 continue
 
     def _check(self, key: Key, obj: Object) -> tuple[Object, Problems]:
-        if key.kind not in (Kind.OAUTH_CLIENT, Kind.MTLS_POLICY):
+        if key.kind in SMALL_KINDS:
             return obj, small_kind_problems(key, obj)
+        if key.kind not in (Kind.OAUTH_CLIENT, Kind.MTLS_POLICY):
+            return obj, []  # cert-manager's: `issuance` says in the status what cannot be done
         old = self._store.get(key)
         if old is not None and "deletionTimestamp" in old["metadata"]:
             old = None  # what is going away does not bind what comes after it
@@ -173,7 +173,8 @@ class FolderCluster:
         except InvalidObject as error:
             return obj, [(problem.field, problem.message) for problem in error.problems]
 
-    def _checked(self, kind: Kind, obj: Object) -> None:
+    def _refuse_invalid(self, obj: Object, kind: Kind) -> None:
+        """The CRD's rules hold for the operator's own writes, too."""
         _, problems = self._check(key_of(kind, obj), obj)
         if problems:
             raise Rejected(f"{kind.kind} {obj['metadata']['name']}: " + "; ".join(f"{f}: {m}" for f, m in problems))
@@ -185,9 +186,13 @@ class FolderCluster:
         return self._store.list(kind, namespace, labels)
 
     async def apply(self, kind: Kind, obj: Object) -> Object:
+        self._refuse_invalid(obj, kind)
         return self._store.apply(kind, obj)
 
     async def apply_status(self, kind: Kind, obj: Object) -> Object:
+        live = self._store.get(key_of(kind, obj))
+        if live is not None:
+            self._refuse_invalid({**live, "status": obj.get("status", {})}, kind)
         return self._store.apply_status(kind, obj)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:

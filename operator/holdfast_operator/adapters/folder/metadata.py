@@ -24,6 +24,9 @@ _SERVER_OWNED = {
 """What `kubectl get -o yaml` prints and a declaration does not decide."""
 _DECLARED = {"name", "namespace", "labels", "annotations"}
 
+SMALL_KINDS = (Kind.CONFIG_MAP, Kind.NAMESPACE, Kind.ISSUER, Kind.CLUSTER_ISSUER)
+"""Kinds that no CRD of ours describes and that a folder may declare."""
+
 Problems = list[tuple[str, str]]
 
 
@@ -93,7 +96,7 @@ def small_kind_problems(key: Key, obj: Object) -> Problems:
     """The rules of the kinds that have no CRD of ours: only what is read of them later."""
     if key.kind is Kind.CONFIG_MAP:
         return _config_map_problems(obj)
-    return _unknown(obj, {"spec"})
+    return _unknown(obj, {"spec", "status"})
 
 
 def _config_map_problems(obj: Object) -> Problems:

@@ -16,8 +16,8 @@ from holdfast.clock import Clock
 from holdfast_operator.adapters.folder.merge import merge
 from holdfast_operator.reconcile.ports import ClusterError, Conflict, Key, Kind, Object, Rejected
 
-Listener = Callable[[Kind, Object], None]
-"""Told of every change, with the object as it is now, or as it was last when it is gone."""
+Listener = Callable[[Kind, Object, bool], None]
+"""Told of every change: kind, the object as it is now (or was last), and whether it is gone."""
 
 
 class ObjectStore:
@@ -160,7 +160,7 @@ class ObjectStore:
         new = copy.deepcopy({**new, "metadata": {**new["metadata"], "resourceVersion": str(self._version)}})
         self._save(key, new)
         self._objects[key] = new
-        self._tell(key, new)
+        self._tell(key, new, gone=False)
         return copy.deepcopy(new)
 
     def _remove(self, key: Key) -> None:
@@ -168,7 +168,7 @@ class ObjectStore:
         self._intents.pop(key, None)
         self._origins.pop(key, None)
         self._path(key, gone).unlink(missing_ok=True)
-        self._tell(key, gone)
+        self._tell(key, gone, gone=True)
         self._collect(gone["metadata"]["uid"])
 
     def _collect(self, uid: str) -> None:
@@ -178,9 +178,9 @@ class ObjectStore:
             if owners and all(o.get("uid") == uid for o in owners):
                 self.delete(key)
 
-    def _tell(self, key: Key, obj: Object) -> None:
+    def _tell(self, key: Key, obj: Object, *, gone: bool) -> None:
         for listener in self._listeners:
-            listener(key.kind, copy.deepcopy(obj))
+            listener(key.kind, copy.deepcopy(obj), gone)
 
     def _path(self, key: Key, obj: Object) -> Path:
         # By uid: a name may be longer than a file name can be.
