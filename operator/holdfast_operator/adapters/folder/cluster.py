@@ -51,6 +51,7 @@ class FolderCluster:
         self._store = ObjectStore(data / "objects", clock)
         self._issuance = Issuance(self._store, data, clock)
         self._reading = Reading()
+        self._accepted: dict[Key, tuple[Object, Object]] = {}
         self._certificates_changed = asyncio.Event()
         self._issuing: asyncio.Task[None] | None = None
         self.events: deque[FolderEvent] = deque(maxlen=MAX_EVENTS)
@@ -95,6 +96,7 @@ class FolderCluster:
             reading = await self._read()
             missing &= self._missing(reading)
         self._reading = reading
+        self._accepted = {key: kept for key, kept in self._accepted.items() if key in reading.documents}
         self._declare_namespaces(reading)
         for key, document in sorted(reading.documents.items(), key=lambda item: item[0].kind is not Kind.NAMESPACE):
             self._store.declare(key, document.object, document.file)
@@ -161,21 +163,19 @@ class FolderCluster:
                 continue
 
     def _check(self, key: Key, obj: Object) -> tuple[Object, Problems]:
-        if key.kind in SMALL_KINDS:
-            return obj, small_kind_problems(key, obj)
-        if key.kind not in (Kind.OAUTH_CLIENT, Kind.MTLS_POLICY):
-            return obj, []  # cert-manager's: `issuance` says in the status what cannot be done
+        """Judge a document. What was judged before and stands is not judged again: rules cost milliseconds each."""
         old = self._store.get(key)
-        if old is not None and "deletionTimestamp" in old["metadata"]:
-            old = None  # what is going away does not bind what comes after it
-        try:
-            return apply_defaults_and_validate(obj, old), []
-        except InvalidObject as error:
-            return obj, [(problem.field, problem.message) for problem in error.problems]
+        written, settled = self._accepted.get(key, ({}, {}))
+        if old is not None and written == obj and settled.get("spec") == old.get("spec"):
+            return settled, []
+        settled, problems = _judge(key, obj, old)
+        if not problems:
+            self._accepted[key] = (obj, settled)
+        return settled, problems
 
-    def _refuse_invalid(self, obj: Object, kind: Kind) -> None:
-        """The CRD's rules hold for the operator's own writes, too."""
-        _, problems = self._check(key_of(kind, obj), obj)
+    def _refuse_invalid(self, kind: Kind, obj: Object, old: Object | None) -> None:
+        """The rules hold for the operator's own writes, too. Raises Rejected."""
+        _, problems = _judge(key_of(kind, obj), obj, old)
         if problems:
             raise Rejected(f"{kind.kind} {obj['metadata']['name']}: " + "; ".join(f"{f}: {m}" for f, m in problems))
 
@@ -186,13 +186,13 @@ class FolderCluster:
         return self._store.list(kind, namespace, labels)
 
     async def apply(self, kind: Kind, obj: Object) -> Object:
-        self._refuse_invalid(obj, kind)
+        self._refuse_invalid(kind, obj, self._store.get(key_of(kind, obj)))
         return self._store.apply(kind, obj)
 
     async def apply_status(self, kind: Kind, obj: Object) -> Object:
         live = self._store.get(key_of(kind, obj))
         if live is not None:
-            self._refuse_invalid({**live, "status": obj.get("status", {})}, kind)
+            self._refuse_invalid(kind, {**live, "status": obj.get("status", {})}, live)
         return self._store.apply_status(kind, obj)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
@@ -205,6 +205,20 @@ class FolderCluster:
         event = FolderEvent(key_of(kind, obj), warning, reason, message)
         self.events.append(event)
         log.info("%s %s/%s: %s: %s", kind.kind, event.key.namespace, event.key.name, reason, message)
+
+
+def _judge(key: Key, obj: Object, old: Object | None) -> tuple[Object, Problems]:
+    """The object with its defaults, and what is wrong with it as the successor of `old`."""
+    if key.kind in SMALL_KINDS:
+        return obj, small_kind_problems(key, obj)
+    if key.kind not in (Kind.OAUTH_CLIENT, Kind.MTLS_POLICY):
+        return obj, []  # cert-manager's: `issuance` says in the status what cannot be done
+    if old is not None and "deletionTimestamp" in old["metadata"] and "status" not in obj:
+        old = None  # what is going away does not bind what comes after it
+    try:
+        return apply_defaults_and_validate(obj, old), []
+    except InvalidObject as error:
+        return obj, [(problem.field, problem.message) for problem in error.problems]
 
 
 def _hidden(file: str, unreadable: set[str]) -> bool:
