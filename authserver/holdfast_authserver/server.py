@@ -20,13 +20,12 @@ from pydantic import ValidationError
 from holdfast.clock import Clock, system_clock
 from holdfast.registry.port import Registry
 from holdfast.registry.records import Endpoints
-from holdfast_authserver.admin.listener import create_admin_app
 from holdfast_authserver.app import create_context, create_mtls_app, create_public_app
 from holdfast_authserver.audit import AuditLog, AuditLogError
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.operations import create_operations_app
 from holdfast_authserver.endpoints.urls import INTROSPECT, TOKEN, ServerUrls
-from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError
 from holdfast_authserver.settings import Settings
 from holdfast_authserver.signing import SigningKeyError, SigningKeys
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
@@ -86,7 +85,10 @@ class AuthorizationServer:
         return bound
 
     async def _open_registry(self) -> RegistryKeeper:
-        keeper = await RegistryKeeper.open(self._settings.database_url, self._clock)
+        try:
+            keeper = await RegistryKeeper.open(self._settings.database_url, self._clock)
+        except (RegistryOpenError, ValueError) as error:
+            raise StartError(f"registry (database_url): {error}") from error
         self._closing.push_async_callback(keeper.close)
         keeper.endpoints = self.endpoints
         self._keeper = keeper
@@ -103,7 +105,6 @@ class AuthorizationServer:
             "public": create_public_app,
             "mtls": create_mtls_app,
             "ops": create_operations_app,
-            "admin": lambda c: create_admin_app(c.keeper),
         }
         return makers[name](context)
 

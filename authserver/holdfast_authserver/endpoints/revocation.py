@@ -1,6 +1,9 @@
 """Token revocation (RFC 7009) of a client's own access tokens."""
 
-from holdfast.oauth.errors import UnauthorizedClient
+from datetime import UTC, datetime
+
+from holdfast.oauth.errors import TemporarilyUnavailable, UnauthorizedClient
+from holdfast.registry.port import RegistryUnavailable
 from holdfast_authserver.endpoints.answer import EMPTY, Answer
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.received import Received
@@ -13,7 +16,9 @@ class RevocationEndpoint:
         self._context = context
 
     async def __call__(self, received: Received) -> Answer:
-        """Raises InvalidClient, InvalidRequest, UnauthorizedClient (another client's token, V-04)."""
+        """Raises InvalidClient, InvalidRequest, UnauthorizedClient (another client's token, V-04), and
+        TemporarilyUnavailable when the deny-list cannot be written (RFC 7009 section 2.2.1).
+        """
         context = self._context
         form = await received.read_form()
         at = context.clock()
@@ -23,6 +28,9 @@ class RevocationEndpoint:
             return EMPTY
         if claims.client_id != caller.client_id:
             raise UnauthorizedClient(f"the token is {claims.client_id}'s")
-        await context.keeper.revoke_jti(claims.jti, claims.exp)
+        try:
+            await context.keeper.revoke_jti(claims.jti, datetime.fromtimestamp(claims.exp, UTC))
+        except RegistryUnavailable as error:
+            raise TemporarilyUnavailable(str(error)) from error
         context.audit.record("token.revoked", received.decision, client_id=caller.client_id, jti=claims.jti)
         return EMPTY

@@ -77,7 +77,7 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow_head(len(name) + len(value))
+        self._grow_head(len(name) + len(value) + 4)  # with colon, space and the end of the line
         super().on_header(name, value)
 
     def _grow_head(self, size: int) -> None:
