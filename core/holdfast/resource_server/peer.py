@@ -5,6 +5,7 @@ Must not judge it: a resource needs the thumbprint, not the issuer (RFC 8705 sec
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from holdfast.x509.certificate import Certificate, CertificateError
@@ -18,13 +19,12 @@ def client_certificate(scope: Mapping[str, Any]) -> Certificate | None:
     tls = (scope.get("extensions") or {}).get("tls") or {}
     chain: Iterable[str | bytes] = tls.get("client_cert_chain") or ()
     for leaf in chain:
+        if not isinstance(leaf, str | bytes):
+            raise CertificateError(f"client_cert_chain: expected PEM as text or DER as bytes, found {type(leaf).__name__}")
         return _parsed(leaf)
     return None
 
 
+@lru_cache(maxsize=1024)  # a connection shows the same bytes with every request
 def _parsed(leaf: str | bytes) -> Certificate:
-    if isinstance(leaf, str):
-        return Certificate.from_pem(leaf.encode())
-    if isinstance(leaf, bytes):
-        return Certificate.from_der(leaf)
-    raise CertificateError(f"client_cert_chain: expected PEM as text or DER as bytes, found {type(leaf).__name__}")
+    return Certificate.from_der(leaf) if isinstance(leaf, bytes) else Certificate.from_pem(leaf.encode())
