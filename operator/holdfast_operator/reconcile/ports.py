@@ -82,9 +82,7 @@ class Cluster(Protocol):
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object as it is now, read live. `namespace` is "" for cluster-scoped kinds."""
 
-    async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
-    ) -> list[Object]:
+    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         """All objects of a kind, of one namespace or (None) of all, with exactly these labels."""
 
     async def apply(self, kind: Kind, obj: Object) -> Object:

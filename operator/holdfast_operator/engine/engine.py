@@ -1,0 +1,217 @@
+"""The engine: takes events in, runs one reconcile per key, and comes back by itself.
+
+Owns workers, resync, periodic listing and the reaction to what the registry says of itself. Decides nothing about an
+object and imports neither kopf nor a Kubernetes client. Neighbours: `queue`, `index`, `registry_watch`; `leadership`
+starts and stops it in a cluster, `holdfast dev` starts it once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from holdfast.registry.port import RegistryError, RegistryUnavailable, StaleTerm
+from holdfast.registry.records import RegistryDescription
+from holdfast_operator.engine.index import Index
+from holdfast_operator.engine.pace import Pace
+from holdfast_operator.engine.queue import Backoff, Jitter, Priority, WorkQueue
+from holdfast_operator.engine.registry_watch import RegistryWatch
+from holdfast_operator.reconcile.outcome import Outcome, SweepResult
+from holdfast_operator.reconcile.ports import Cluster, ClusterError, ClusterUnavailable, Conflict, Key, Kind, Object
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """All times in seconds."""
+
+    workers: int = 8
+    pass_limit: float = 30.0
+    """How long one pass may take; every call in it has a shorter limit of its own."""
+    resync: float = 600.0
+    """Every key is looked at about this often, spread by jitter, whether or not anything happened."""
+    listing: float = 600.0
+    """How often everything is listed afresh, to find what a watch has missed."""
+    sweeping: float = 300.0
+    """How often the whole registry is compared with the objects while nothing seems wrong."""
+    registry_interval: float = 1.0
+    """How often the registry is asked whether it is still the one we know."""
+    rate: float = 100.0
+    burst: int = 200
+    """Passes per second, in the long run and at once."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Reconciles(Protocol):
+    """What the engine asks of the reconciler."""
+
+    cluster: Cluster
+    writes: int
+    """How many writes to the registry were made: tells its own change of the digest from somebody else's."""
+
+    async def reconcile(self, key: Key) -> Outcome: ...
+
+    async def sweep(self) -> SweepResult: ...
+
+    async def describe(self) -> RegistryDescription: ...
+
+
+PassObserver = Callable[[Key, float, str], None]
+"""Told after each pass: key, seconds, and `done`, `waiting`, `retry` or `error`."""
+
+
+class Engine:
+    """Belongs to one event loop. `start` and `stop` may alternate; events are taken in at any time."""
+
+    def __init__(
+        self,
+        reconciler: Reconciles,
+        settings: EngineSettings | None = None,
+        *,
+        jitter: Jitter = random.uniform,
+        observer: PassObserver = lambda key, seconds, result: None,
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        self.reconciler = reconciler
+        self.index = Index()
+        self.queue = WorkQueue(backoff=self.settings.backoff, jitter=jitter)
+        self.superseded = asyncio.Event()
+        """Set when the registry says that a newer writer is at work: whoever started the engine must stop it."""
+        self.registry_watch = RegistryWatch(reconciler)
+        self._jitter, self._observer = jitter, observer
+        self._pace = Pace(self.settings.rate, self.settings.burst)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether workers are at work."""
+        return bool(self._tasks)
+
+    async def start(self) -> None:
+        """List everything once, then work until `stop`. Raises ClusterUnavailable when the first listing fails."""
+        self.superseded.clear()
+        await self.relist()
+        loops = [self._work() for _ in range(self.settings.workers)]
+        loops += [self._watch_registry(), self._list_periodically(), self._sweep_periodically()]
+        self._tasks = [asyncio.create_task(self._forever(loop)) for loop in loops]
+
+    async def stop(self) -> None:
+        """Stop at once: a pass under way is cancelled between two calls; the next start looks at everything again."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.queue.stop_timers()
+
+    async def settled(self) -> None:
+        """Wait until the queue is empty and the workers are idle."""
+        await self.queue.idle()
+
+    def enqueue(self, key: Key, *, after: float = 0.0) -> None:
+        """Look at a key, now or in `after` seconds."""
+        self.queue.add_after(key, after)
+
+    def on_change(self, kind: Kind, obj: Object, *, deleted: bool = False) -> None:
+        """Take in an event: `obj` needs its metadata, and spec and status where it has them. Never raises, never waits."""
+        gone = deleted or bool(obj["metadata"].get("deletionTimestamp"))
+        for key in self.index.observe(kind, obj, deleted=deleted):
+            if key.kind is Kind.MTLS_POLICY and kind is not Kind.MTLS_POLICY:
+                self.queue.add_after(key, 1.0)  # its status counts clients: once for many changes
+            else:
+                self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)
+
+    async def relist(self) -> None:
+        """Look at everything there is, and at what has vanished without an event. Raises ClusterError."""
+        keys: set[Key] = set()
+        for kind in (Kind.NAMESPACE, Kind.MTLS_POLICY, Kind.OAUTH_CLIENT):
+            keys |= self.index.replace(kind, await self.reconciler.cluster.list(kind))
+        for key in sorted(keys | self.index.clients() | self.index.policies(), key=lambda k: (k.kind.kind, k)):
+            self.queue.add(key, Priority.RESYNC)
+
+    async def sweep(self) -> None:
+        """Compare the whole registry with the objects, and look at those that differ."""
+        for key in (await self.reconciler.sweep()).look_at:
+            self.queue.add(key)
+
+    async def _forever(self, loop: Coroutine[None, None, None]) -> None:
+        try:
+            await loop
+        except StaleTerm as error:
+            self._supersede(error)
+
+    def _supersede(self, error: StaleTerm) -> None:
+        log.warning("a newer writer is at work, this one stops: %s", error)
+        self.superseded.set()
+
+    async def _work(self) -> None:
+        while not self.superseded.is_set():
+            key = await self.queue.get()
+            try:
+                await self._pace.wait()
+                await self._pass(key)
+            finally:
+                self.queue.done(key)
+
+    async def _pass(self, key: Key) -> None:
+        started, result = asyncio.get_running_loop().time(), "error"
+        try:
+            async with asyncio.timeout(self.settings.pass_limit):
+                result = self._settle(key, await self.reconciler.reconcile(key))
+        except StaleTerm as error:
+            self.queue.add_after(key, 1.0)
+            self._supersede(error)
+        except (Conflict, ClusterUnavailable, RegistryUnavailable, TimeoutError) as error:
+            result = "retry"
+            delay = self.queue.retry(key, getattr(error, "retry_after", None) or 0.0)
+            log.info("%s %s/%s: again in %.1f s: %s", key.kind.kind, key.namespace, key.name, delay, error or "timeout")
+        except (ClusterError, RegistryError) as error:
+            delay = self.queue.retry(key)
+            log.warning("%s %s/%s: again in %.1f s: %s", key.kind.kind, key.namespace, key.name, delay, error)
+        except Exception:
+            self.queue.retry(key)
+            log.exception("%s %s/%s: a pass failed in a way nobody foresaw", key.kind.kind, key.namespace, key.name)
+        finally:
+            self._observer(key, asyncio.get_running_loop().time() - started, result)
+
+    def _settle(self, key: Key, outcome: Outcome) -> str:
+        if outcome.retry:
+            self.queue.retry(key, outcome.requeue_after or 0.0)
+            return "retry"
+        self.queue.forget(key)
+        if outcome.gone:
+            return "done"
+        resync = self.settings.resync * self._jitter(0.8, 1.2)
+        if outcome.requeue_after is None or outcome.requeue_after >= resync:
+            self.queue.add_after(key, resync, Priority.RESYNC)
+            return "done"
+        self.queue.add_after(key, outcome.requeue_after)
+        return "waiting"
+
+    async def _watch_registry(self) -> None:
+        while True:
+            try:
+                if await self.registry_watch.needs_sweep():
+                    await self.sweep()
+                    self.queue.retry_failing_now()
+            except StaleTerm:
+                raise
+            except (RegistryError, ClusterError) as error:
+                self.registry_watch.forget()
+                log.info("the registry could not be compared: %s", error)
+            await asyncio.sleep(self.settings.registry_interval)
+
+    async def _list_periodically(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.listing * self._jitter(0.8, 1.2))
+            try:
+                await self.relist()
+            except ClusterError as error:
+                log.info("listing everything failed, the next one is due later: %s", error)
+
+    async def _sweep_periodically(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sweeping * self._jitter(0.8, 1.2))
+            self.registry_watch.forget()

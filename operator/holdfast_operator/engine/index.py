@@ -1,0 +1,195 @@
+"""Which keys an event concerns: from any object to the clients and policies that look at it.
+
+Owns a small store of what events showed: of each client what it refers to, of each namespace its labels, of each
+policy its selectors. It only answers "look again at these"; reconciling reads live, so a gap here costs a resync, never
+a wrong decision. Must not do I/O. Neighbours: `engine` feeds it; `reconcile.policies` owns the forms of a policy.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
+from holdfast_operator.reconcile.names import References, mapping, references
+from holdfast_operator.reconcile.policies import policy_forms
+from holdfast_operator.reconcile.ports import Key, Kind, Object
+from holdfast_operator.reconcile.selectors import matches
+
+FOLLOWED = (
+    Kind.NAMESPACE,
+    Kind.MTLS_POLICY,
+    Kind.OAUTH_CLIENT,
+    Kind.CERTIFICATE,
+    Kind.CERTIFICATE_REQUEST,
+    Kind.ISSUER,
+    Kind.CLUSTER_ISSUER,
+    Kind.CONFIG_MAP,
+)
+"""Kinds whose events are of interest, in the order in which a first listing best shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """Of one client: what it refers to, and what policies look at."""
+
+    labels: Mapping[str, str]
+    refers: References
+    verdict: object
+    """What a policy's status counts: acceptance as the client's status shows it."""
+
+
+Concerned = Callable[[str, ClientFacts], bool]
+"""Whether the client of this name is concerned by the object in question."""
+
+
+class Index:
+    """Events in, keys out."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, dict[str, ClientFacts]] = {}
+        self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._policies: dict[str, tuple[Mapping[str, Any], ...]] = {}
+
+    def observe(self, kind: Kind, obj: Object, *, deleted: bool = False) -> set[Key]:
+        """Take in one object as an event shows it; answers the keys to look at."""
+        match kind:
+            case Kind.OAUTH_CLIENT:
+                return self._client(obj, deleted)
+            case Kind.MTLS_POLICY:
+                return self._policy(obj, deleted)
+            case Kind.NAMESPACE:
+                return self._namespace(obj, deleted)
+            case Kind.CERTIFICATE:
+                return self._certificate(obj)
+            case Kind.CERTIFICATE_REQUEST:
+                name = (obj["metadata"].get("annotations") or {}).get(CERTIFICATE_NAME)
+                return self._where(obj, lambda n, facts: n == name and facts.refers.issuer is not None)
+            case Kind.CONFIG_MAP:
+                name = obj["metadata"]["name"]
+                return self._where(obj, lambda _, facts: name in facts.refers.config_maps)
+            case Kind.ISSUER | Kind.CLUSTER_ISSUER:
+                issuer = (kind, obj["metadata"]["name"])
+                return self._where(obj, lambda _, facts: facts.refers.issuer == issuer)
+
+    def replace(self, kind: Kind, objects: Iterable[Object]) -> set[Key]:
+        """Take in a whole fresh listing; answers all keys it concerns, and those of what has vanished unseen."""
+        listed = list(objects)
+        keys: set[Key] = set()
+        for ghost in self._known(kind) - {_name(o) for o in listed}:
+            metadata = {"namespace": ghost[0], "name": ghost[1]}
+            keys |= self.observe(kind, {"metadata": metadata}, deleted=True)
+        for obj in listed:
+            keys |= self.observe(kind, obj)
+        return keys
+
+    def clients(self) -> set[Key]:
+        """Every client seen."""
+        return {Key(Kind.OAUTH_CLIENT, ns, name) for ns, found in self._clients.items() for name in found}
+
+    def policies(self) -> set[Key]:
+        """Every policy seen."""
+        return {Key(Kind.MTLS_POLICY, "", name) for name in self._policies}
+
+    def _known(self, kind: Kind) -> set[tuple[str, str]]:
+        match kind:
+            case Kind.OAUTH_CLIENT:
+                return {(key.namespace, key.name) for key in self.clients()}
+            case Kind.MTLS_POLICY:
+                return {("", name) for name in self._policies}
+            case Kind.NAMESPACE:
+                return {("", name) for name in self._namespaces}
+            case _:
+                return set()
+
+    def _client(self, obj: Object, deleted: bool) -> set[Key]:
+        namespace, name = _name(obj)
+        before = self._clients.get(namespace, {}).get(name)
+        after = None if deleted else _facts(obj)
+        if after is None:
+            self._clients.get(namespace, {}).pop(name, None)
+        else:
+            self._clients.setdefault(namespace, {})[name] = after
+        keys = {Key(Kind.OAUTH_CLIENT, namespace, name)}
+        if before is None or after is None or (before.labels, before.verdict) != (after.labels, after.verdict):
+            keys |= self._policies_of(namespace, [facts.labels for facts in (before, after) if facts])
+        return keys
+
+    def _policies_of(self, namespace: str, labels: Iterable[Mapping[str, str]]) -> set[Key]:
+        return {
+            Key(Kind.MTLS_POLICY, "", name)
+            for name, forms in self._policies.items()
+            if any(self._form_matches(form, namespace, found) for form in forms for found in labels)
+        }
+
+    def _policy(self, obj: Object, deleted: bool) -> set[Key]:
+        _, name = _name(obj)
+        before = self._policies.get(name, ())
+        after = () if deleted else policy_forms(obj)
+        if deleted:
+            self._policies.pop(name, None)
+        else:
+            self._policies[name] = after
+        keys = {Key(Kind.MTLS_POLICY, "", name)}
+        if before == after:
+            return keys
+        return keys | {
+            Key(Kind.OAUTH_CLIENT, namespace, client)
+            for namespace, found in self._clients.items()
+            for client, facts in found.items()
+            if any(self._form_matches(form, namespace, facts.labels) for form in (*before, *after))
+        }
+
+    def _form_matches(self, form: Mapping[str, Any], namespace: str, labels: Mapping[str, str]) -> bool:
+        here = self._namespaces.get(namespace)
+        by_namespace = here is None or matches(form.get("namespaceSelector"), here)
+        return by_namespace and matches(form.get("clientSelector"), labels)
+
+    def _namespace(self, obj: Object, deleted: bool) -> set[Key]:
+        name = obj["metadata"]["name"]
+        labels = {} if deleted else dict(obj["metadata"].get("labels") or {})
+        if self._namespaces.get(name) == labels:
+            return set()
+        if deleted:
+            self._namespaces.pop(name, None)
+        else:
+            self._namespaces[name] = labels
+        found = {Key(Kind.OAUTH_CLIENT, name, client) for client in self._clients.get(name, ())}
+        return found | (self.policies() if found else set())
+
+    def _certificate(self, obj: Object) -> set[Key]:
+        """Its owner, whoever has its name, and whoever wants its Secret: the last two may have waited for it to go."""
+        _, name = _name(obj)
+        secret = (obj.get("spec") or {}).get("secretName")
+        return self._where(
+            obj, lambda n, facts: facts.refers.issuer is not None and (n == name or facts.refers.secret_name == secret)
+        )
+
+    def _where(self, obj: Object, concerned: Concerned) -> set[Key]:
+        """Clients in the object's namespace (anywhere, for a cluster-scoped object) that it concerns."""
+        namespace = obj["metadata"].get("namespace")
+        places = [namespace] if namespace else list(self._clients)
+        return {
+            Key(Kind.OAUTH_CLIENT, place, name)
+            for place in places
+            for name, facts in self._clients.get(place, {}).items()
+            if concerned(name, facts)
+        }
+
+
+def _name(obj: Object) -> tuple[str, str]:
+    metadata = obj["metadata"]
+    return metadata.get("namespace") or "", metadata["name"]
+
+
+def _facts(obj: Object) -> ClientFacts:
+    return ClientFacts(
+        labels=dict(obj["metadata"].get("labels") or {}),
+        refers=references(obj),
+        verdict=_verdict(mapping(obj.get("status"))),
+    )
+
+
+def _verdict(status: Mapping[str, Any]) -> object:
+    conditions = status.get("conditions")
+    accepted: Mapping[str, Any] = next((c for c in conditions or () if c.get("type") == "Accepted"), {})
+    return accepted.get("status"), accepted.get("reason"), mapping(status.get("effectivePolicy")).get("names")

@@ -1,0 +1,43 @@
+"""Whether the registry is still the one we know: the same store, no foreign change, compared since it started.
+
+Owns what was last seen of it. Must not write. Neighbours: `engine` asks once a second and sweeps when told to.
+"""
+
+from typing import Protocol
+
+from holdfast.registry.records import RegistryDescription
+
+
+class Describes(Protocol):
+    """What the watch asks of the reconciler."""
+
+    writes: int
+
+    async def describe(self) -> RegistryDescription: ...
+
+
+class RegistryWatch:
+    """A server that came back, a lost store, or a write that was not ours: each asks for a sweep."""
+
+    def __init__(self, source: Describes) -> None:
+        self._source = source
+        self._seen: RegistryDescription | None = None
+        self._writes = -1
+        self.reachable: bool | None = None
+        """None until it was asked once."""
+
+    async def needs_sweep(self) -> bool:
+        """Ask, remember, compare. Raises RegistryUnavailable."""
+        before, writes_before = self._seen, self._writes
+        self.reachable = False
+        writes = self._source.writes
+        seen = await self._source.describe()
+        self.reachable = True
+        self._seen, self._writes = seen, writes if writes == self._source.writes else -1
+        if before is None or not seen.confirmed or before.instance != seen.instance:
+            return True
+        return before.digest != seen.digest and writes_before == self._source.writes
+
+    def forget(self) -> None:
+        """The next question is as the first: it asks for a sweep."""
+        self._seen = None

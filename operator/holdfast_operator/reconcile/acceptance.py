@@ -1,0 +1,79 @@
+"""Whether the client may be what it asks to be: what policies say, before and after its certificate is there.
+
+Pure. Neighbours: `holdfast.policy.evaluate` decides, the registry has the last word on what other clients hold.
+"""
+
+from holdfast.api.v1alpha1.conditions import Reason, reason
+from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.policy.decision import Decision
+from holdfast.policy.evaluate import evaluate_client, evaluate_issuer
+from holdfast.policy.model import EffectivePolicy, IssuerName
+from holdfast.registry.port import RefusalReason, RegistrationRefused
+from holdfast.registry.records import StoredClient
+from holdfast_operator.reconcile.finding import Finding, fine, stalled
+from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.request import ClientRequest, client_metadata
+
+_REFUSALS = {
+    RefusalReason.CLIENT_ID_TAKEN: Reason.CLIENT_ID_TAKEN,
+    RefusalReason.CLIENT_ID_NOT_ALLOWED: Reason.CLIENT_ID_NOT_ALLOWED,
+    RefusalReason.AUDIENCE_TAKEN: Reason.AUDIENCE_TAKEN,
+    RefusalReason.SUBJECT_TAKEN: Reason.SUBJECT_TAKEN,
+}
+
+CONFLICTS = frozenset(_REFUSALS.values())
+"""What another client may give up again."""
+ACCEPTED = fine(Reason.ACCEPTED, "valid and allowed")
+
+
+def judge_acceptance(request: ClientRequest, policy: EffectivePolicy, anchors: tuple[TrustAnchor, ...]) -> Finding:
+    """`anchors`: those the client has; while it has none yet, only what does not hang on them is judged."""
+    decision = _issuer_decision(request, policy)
+    if decision.allowed:
+        decision = evaluate_client(client_metadata(request, anchors or _expected(request), policy.hash), policy)
+    return ACCEPTED if decision.allowed else denied(decision)
+
+
+def denied(decision: Decision) -> Finding:
+    """A policy's no, in the words of a condition."""
+    assert decision.reason is not None, "a denial has a reason"
+    return stalled(reason(decision.reason.value), decision.message)
+
+
+def _issuer_decision(request: ClientRequest, policy: EffectivePolicy) -> Decision:
+    wanted = request.client.spec.certificate
+    if wanted is None:
+        return Decision(True)
+    reference = wanted.issuer_ref
+    return evaluate_issuer(IssuerName(name=reference.name, kind=reference.kind, group=reference.group), policy)
+
+
+def _expected(request: ClientRequest) -> tuple[TrustAnchor, ...]:
+    """An anchor that is not there yet. Of its certificate nothing is known, of who else is under it enough to judge."""
+    wanted = request.client.spec.certificate
+    shared = wanted is not None and not request.anchor_references and wanted.issuer_ref.kind == "ClusterIssuer"
+    return (TrustAnchor(der=b"", shared=shared),)
+
+
+def held_by_another(stored: StoredClient | None, client: Object) -> Finding | None:
+    """The client id is another object's: the registry's holder keeps it."""
+    if stored is None:
+        return None
+    owner, metadata = stored.metadata.owner, client["metadata"]
+    if (owner.namespace, owner.name) == (metadata["namespace"], metadata["name"]):
+        return None
+    message = (
+        f"spec.clientId: {stored.metadata.client_id} is held by OAuthClient {owner.namespace}/{owner.name}: choose another, "
+        "in a new object"
+    )
+    return stalled(Reason.CLIENT_ID_TAKEN, message)
+
+
+def refused(refusal: RegistrationRefused) -> Finding:
+    """The registry's no, which may come from what other clients hold."""
+    return stalled(_REFUSALS.get(refusal.reason, Reason.REGISTRATION_REFUSED), _explained(refusal))
+
+
+def _explained(refusal: RegistrationRefused) -> str:
+    problems = "; ".join(f"{p.field}: {p.message}" for p in refusal.problems)
+    return f"{refusal}: {problems}" if problems else str(refusal)

@@ -1,0 +1,229 @@
+"""Whether the client has a certificate that it can be registered with.
+
+Owns the walk from the wish to the issued leaf: whose the name and the Secret are, whether the issuer is there, whether
+cert-manager is done, whether what it issued can be used. Each step that says no ends the walk. Pure.
+Neighbours: `certificate_intent` (what is asked for), `issued` (reading the answer), `anchors`.
+"""
+
+from dataclasses import dataclass, replace
+
+from holdfast.api.v1alpha1.conditions import Reason
+from holdfast.api.v1alpha1.oauth_client import Certificate as Wanted
+from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
+from holdfast.x509.chain import PathError, verify_path
+from holdfast.x509.subject import SubjectMismatch, verify_subject
+from holdfast_operator.reconcile.anchors import OwnAnchorsUnusable, Unusable, issuing_anchors, own_anchors
+from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
+from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
+from holdfast_operator.reconcile.issued import Issued, condition, current_request, moment, read_issued, timestamp
+from holdfast_operator.reconcile.names import is_owned_by
+from holdfast_operator.reconcile.observed import Observed
+from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.request import ClientRequest
+
+Anchors = tuple[TrustAnchor, ...]
+CERT_MANAGER = "cert-manager.io"
+PENDING_LIMIT = 30.0
+"""Seconds after which a pending certificate is looked at even if no event came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateVerdict:
+    """`apply`: the Certificate to write. `anchors`: what the registration pins; empty while nothing is issued.
+
+    `withdraw`: an earlier registration must not go on either. `status`: for `status.certificate`.
+    """
+
+    finding: Finding
+    anchors: Anchors = ()
+    apply: Object | None = None
+    status: Object | None = None
+    withdraw: bool = False
+    requeue_after: float | None = None
+
+
+def judge_certificate(observed: Observed, request: ClientRequest) -> CertificateVerdict:
+    """The client's own anchors, or the walk through cert-manager."""
+    wanted = request.client.spec.certificate
+    try:
+        own = own_anchors(request.anchor_references, observed.config_maps, observed.shared_keys)
+        if wanted is None:
+            return _brought_along(request, own)
+        return _walked(observed, request, wanted, own)
+    except OwnAnchorsUnusable as error:
+        return CertificateVerdict(finding=error.finding, withdraw=True)
+
+
+def _brought_along(request: ClientRequest, own: Anchors) -> CertificateVerdict:
+    if not own:
+        message = "spec.authentication.trustAnchors: expected at least one without spec.certificate, found none"
+        return CertificateVerdict(finding=stalled(Reason.TRUST_ANCHOR_MISSING, message), withdraw=True)
+    return CertificateVerdict(
+        finding=fine(Reason.OWN_CERTIFICATE, "the client brings its own certificate"),
+        anchors=own,
+        status={"subject": request.subject.canonical},
+    )
+
+
+def _walked(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors) -> CertificateVerdict:
+    """The walk, and where it ended; anchors that are the client's own do not depend on it."""
+    try:
+        verdict = _walk(observed, request, wanted, own)
+    except Unusable as error:
+        verdict = CertificateVerdict(finding=error.finding)
+    return replace(verdict, anchors=own or verdict.anchors)
+
+
+def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors) -> CertificateVerdict:
+    live = find_certificate(observed)
+    _check_names(observed, request, live)
+    intent = intended_certificate(observed.client, request.client, wanted, request.subject, observed.settings.trust_domain)
+    if live is None or not is_as_intended(intent, live):
+        _check_issuer_exists(observed, wanted)
+        if observed.certificate_rejected is not None:
+            raise Unusable(stalled(Reason.CERTIFICATE_REJECTED, observed.certificate_rejected))
+        pending = waiting(Reason.CERTIFICATE_PENDING, "the Certificate was asked for")
+        return CertificateVerdict(finding=pending, apply=intent)
+    if not _is_ready(live):
+        return CertificateVerdict(finding=_why_not_ready(observed, wanted, live), requeue_after=PENDING_LIMIT)
+    current = current_request(live, observed.requests)
+    if current is None:
+        return CertificateVerdict(finding=_request_missing(live), requeue_after=PENDING_LIMIT)
+    issued = _read(current)
+    _check_leaf(observed, request, issued)
+    anchors = own or _issuing_anchors(observed, wanted, issued)
+    _check_path(issued, anchors, observed)
+    return _issued(observed, request, issued, live, anchors)
+
+
+def find_certificate(observed: Observed) -> Object | None:
+    """The Certificate of the client's name."""
+    name = observed.client["metadata"]["name"]
+    return next((c for c in observed.certificates if c["metadata"]["name"] == name), None)
+
+
+def _check_names(observed: Observed, request: ClientRequest, live: Object | None) -> None:
+    name, secret = request.client.metadata.name, request.client.secret_name
+    if live is not None and not is_owned_by(live, observed.client):
+        message = (
+            f"a Certificate named {name} exists here and is not this client's: delete it, or name the client differently"
+        )
+        raise Unusable(stalled(Reason.CERTIFICATE_NAME_TAKEN, message))
+    rivals = [
+        c["metadata"]["name"]
+        for c in observed.certificates
+        if c["metadata"]["name"] != name and (c.get("spec") or {}).get("secretName") == secret
+    ]
+    if rivals:
+        message = (
+            f"spec.certificate.secretName: Certificate {min(rivals)} writes to Secret {secret}, too: choose another name"
+        )
+        raise Unusable(stalled(Reason.SECRET_NAME_TAKEN, message))
+
+
+def _check_issuer_exists(observed: Observed, wanted: Wanted) -> None:
+    """Issuers of other groups cannot be looked up: cert-manager will say."""
+    reference = wanted.issuer_ref
+    if reference.group != CERT_MANAGER or observed.issuer is not None:
+        return
+    message = (
+        f"{reference.kind} {reference.name} does not exist"
+        f"{' in this namespace' if reference.kind == 'Issuer' else ''}: create it, or change spec.certificate.issuerRef"
+    )
+    raise Unusable(stalled(Reason.ISSUER_NOT_FOUND, message))
+
+
+def _is_ready(live: Object) -> bool:
+    ready = condition(live, "Ready")
+    generation = live["metadata"].get("generation")
+    is_current = ready.get("observedGeneration", generation) == generation
+    return ready.get("status") == "True" and is_current and bool((live.get("status") or {}).get("revision"))
+
+
+def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
+    reference = wanted.issuer_ref
+    if reference.group == CERT_MANAGER and observed.issuer is None:
+        return stalled(
+            Reason.ISSUER_NOT_FOUND,
+            f"{reference.kind} {reference.name} does not exist (any more): create it, or change spec.certificate.issuerRef",
+        )
+    issuing = condition(live, "Issuing")
+    if issuing.get("status") == "False" and issuing.get("reason") == "Failed":
+        return waiting(Reason.CERTIFICATE_FAILED, f"cert-manager: {issuing.get('message')}")
+    issuer_ready = condition(observed.issuer or {}, "Ready")
+    if issuer_ready and issuer_ready.get("status") != "True":
+        return waiting(
+            Reason.ISSUER_NOT_READY, f"{reference.kind} {reference.name} is not ready: {issuer_ready.get('message')}"
+        )
+    return waiting(Reason.CERTIFICATE_PENDING, "cert-manager has not issued the certificate yet")
+
+
+def _request_missing(live: Object) -> Finding:
+    revision = (live.get("status") or {}).get("revision")
+    return waiting(
+        Reason.CERTIFICATE_PENDING,
+        f"the CertificateRequest of revision {revision} is not there; if it stays away, have the Certificate renewed "
+        f"(cmctl renew {live['metadata']['name']}), because leaf and CA are read from it",
+    )
+
+
+def _issued(
+    observed: Observed, request: ClientRequest, issued: Issued, live: Object, anchors: Anchors
+) -> CertificateVerdict:
+    return CertificateVerdict(
+        finding=fine(Reason.CERTIFICATE_ISSUED, "the certificate is issued and valid"),
+        anchors=anchors,
+        status=_status(request, issued, live),
+        requeue_after=(issued.leaf.not_after - observed.now).total_seconds(),
+    )
+
+
+def _check_leaf(observed: Observed, request: ClientRequest, issued: Issued) -> None:
+    if issued.leaf.not_after <= observed.now:
+        message = f"the certificate ended at {timestamp(issued.leaf.not_after)} and cert-manager has not renewed it"
+        raise Unusable(waiting(Reason.CERTIFICATE_INVALID, message))
+    try:
+        verify_subject(issued.leaf, request.subject)
+    except SubjectMismatch as error:
+        message = f"the issuer left out what was asked for: {error}; use an issuer that keeps it"
+        raise Unusable(stalled(Reason.CERTIFICATE_INVALID, message)) from None
+
+
+def _read(request: Object) -> Issued:
+    try:
+        return read_issued(request)
+    except CertificateError as error:
+        raise Unusable(
+            stalled(Reason.CERTIFICATE_INVALID, f"what was issued cannot be read: {error}; renew the Certificate")
+        ) from None
+
+
+def _issuing_anchors(observed: Observed, wanted: Wanted, issued: Issued) -> Anchors:
+    """The CA of the client's issuer, which is shared when it is a ClusterIssuer's."""
+    if not issued.ca:
+        message = "the issuer does not say under which CA it issues: name its CA in spec.authentication.trustAnchors"
+        raise Unusable(stalled(Reason.TRUST_ANCHOR_MISSING, message))
+    shared = wanted.issuer_ref.kind == "ClusterIssuer"
+    return issuing_anchors(issued.ca, shared=shared, shared_keys=observed.shared_keys)
+
+
+def _check_path(issued: Issued, anchors: Anchors, observed: Observed) -> None:
+    peer = PeerCertificate(issued.leaf, issued.chain)
+    at = max(observed.now, issued.leaf.not_before)  # a clock slightly behind the issuer's says nothing about the path
+    try:
+        verify_path(peer, [Certificate.from_der(a.der) for a in anchors], at=at)
+    except PathError as error:
+        message = f"the certificate does not lead to the client's trust anchors: {error}; correct issuer or trustAnchors"
+        raise Unusable(stalled(Reason.CERTIFICATE_INVALID, message)) from None
+
+
+def _status(request: ClientRequest, issued: Issued, live: Object) -> Object:
+    renewal = moment((live.get("status") or {}).get("renewalTime"))
+    return {
+        "secretName": request.client.secret_name,
+        "thumbprint": issued.leaf.x5t_s256,
+        "notAfter": timestamp(issued.leaf.not_after),
+        **({"renewalTime": timestamp(renewal)} if renewal else {}),
+        "subject": request.subject.canonical,
+    }

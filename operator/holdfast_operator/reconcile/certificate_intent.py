@@ -1,0 +1,98 @@
+"""The cert-manager Certificate that a client asks for, and whether the live one already is that.
+
+Owns the spec we write. Must not judge what was issued (`certificate`). Pure.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.api.v1alpha1.convert import duration_seconds
+from holdfast.api.v1alpha1.oauth_client import DEFAULT_CERTIFICATE_DURATION, Certificate, OAuthClient
+from holdfast.x509.subject import SubjectKind, SubjectRule
+from holdfast_operator.reconcile.names import CLIENT_LABEL, owner_reference
+from holdfast_operator.reconcile.ports import Kind, Object
+
+_SAN_FIELDS = {
+    SubjectKind.URI: "uris",
+    SubjectKind.DNS: "dnsNames",
+    SubjectKind.IP: "ipAddresses",
+    SubjectKind.EMAIL: "emailAddresses",
+}
+_DEFAULT_SIZES = {"ECDSA": 256, "RSA": 2048}
+
+
+def spiffe_id(client: OAuthClient, trust_domain: str) -> str:
+    """The SPIFFE ID of the client's ServiceAccount."""
+    return f"spiffe://{trust_domain}/ns/{client.metadata.namespace}/sa/{client.service_account_name}"
+
+
+def intended_certificate(
+    obj: Object, client: OAuthClient, wanted: Certificate, subject: SubjectRule, trust_domain: str
+) -> Object:
+    """The complete intent: lists that are empty are written as such, so that they are ours and stay empty."""
+    names: dict[str, list[str]] = {field: [] for field in _SAN_FIELDS.values()}
+    names["uris"].append(spiffe_id(client, trust_domain))
+    spec: dict[str, Any] = {
+        "secretName": client.secret_name,
+        "issuerRef": {"name": wanted.issuer_ref.name, "kind": wanted.issuer_ref.kind, "group": wanted.issuer_ref.group},
+        "privateKey": {
+            "algorithm": wanted.private_key.algorithm,
+            "size": wanted.private_key.size or _DEFAULT_SIZES[wanted.private_key.algorithm],
+            "rotationPolicy": "Always",
+        },
+        "usages": ["client auth", "digital signature"],
+        **_times(wanted),
+        **names,
+    }
+    if subject.kind is SubjectKind.DN:
+        spec["literalSubject"] = subject.value
+    elif subject.value not in spec[_SAN_FIELDS[subject.kind]]:
+        spec[_SAN_FIELDS[subject.kind]].append(subject.value)
+    metadata = obj["metadata"]
+    return {
+        "apiVersion": Kind.CERTIFICATE.api_version,
+        "kind": Kind.CERTIFICATE.kind,
+        "metadata": {
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "labels": {CLIENT_LABEL: metadata["name"]},
+            "ownerReferences": [owner_reference(obj)],
+        },
+        "spec": spec,
+    }
+
+
+def _times(wanted: Certificate) -> dict[str, str]:
+    """A third of the duration is left for renewing where the client does not say otherwise."""
+    seconds = duration_seconds(wanted.duration) if wanted.duration else DEFAULT_CERTIFICATE_DURATION
+    return {
+        "duration": wanted.duration or f"{seconds}s",
+        "renewBefore": wanted.renew_before or f"{max(1, seconds // 3)}s",
+    }
+
+
+def is_as_intended(intent: Object, live: Object) -> bool:
+    """Whether applying the intent would change nothing that we own."""
+    wanted, found = intent["spec"], live.get("spec") or {}
+    labels = live["metadata"].get("labels") or {}
+    return (
+        all(_same(key, value, found.get(key)) for key, value in wanted.items())
+        and ("literalSubject" in wanted) == bool(found.get("literalSubject"))
+        and intent["metadata"]["labels"].items() <= labels.items()
+    )
+
+
+def _same(key: str, wanted: object, found: object) -> bool:
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(found.get(k) == v for k, v in wanted.items())
+    if key in ("duration", "renewBefore"):
+        return _seconds(wanted) == _seconds(found)
+    return bool(wanted == found or (not wanted and not found))
+
+
+def _seconds(text: object) -> object:
+    """Go writes `24h` back as `24h0m0s`."""
+    try:
+        return duration_seconds(str(text))
+    except ValueError:
+        return text

@@ -1,0 +1,46 @@
+"""What people should hear of: transitions, each once, with the reasons of the conditions.
+
+Pure: compares the status as it was read with the one about to be written.
+"""
+
+from typing import Any
+
+from holdfast.api.v1alpha1.conditions import ConditionType, Reason
+from holdfast_operator.reconcile.actions import Event
+from holdfast_operator.reconcile.names import mapping
+from holdfast_operator.reconcile.ports import Object
+
+_QUIET = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.REGISTRATION_PENDING})
+"""What every client passes through on its way."""
+
+
+def transitions(before: Object, after: Object) -> tuple[Event, ...]:
+    """`before`, `after`: statuses."""
+    return (*_of_ready(before, after), *_of_certificate(before, after))
+
+
+def _of_ready(before: Object, after: Object) -> tuple[Event, ...]:
+    was, now = _ready(before), _ready(after)
+    if (was.get("status"), was.get("reason")) == (now.get("status"), now.get("reason")):
+        return ()
+    if now.get("reason") in _QUIET:
+        return ()
+    warning = now.get("status") != "True" and now.get("reason") != Reason.SUSPENDED
+    return (Event(warning, str(now["reason"]), str(now["message"])),)
+
+
+def _of_certificate(before: Object, after: Object) -> tuple[Event, ...]:
+    was, now = _thumbprint(before), _thumbprint(after)
+    if not now or was == now:
+        return ()
+    reason = Reason.CERTIFICATE_RENEWED if was else Reason.CERTIFICATE_ISSUED
+    return (Event(False, str(reason), f"certificate with x5t#S256 {now}"),)
+
+
+def _ready(status: Object) -> dict[str, Any]:
+    found = (c for c in status.get("conditions") or () if c.get("type") == ConditionType.READY)
+    return next(found, {})
+
+
+def _thumbprint(status: Object) -> str:
+    return str(mapping(status.get("certificate")).get("thumbprint") or "")

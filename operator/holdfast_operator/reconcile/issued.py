@@ -1,0 +1,71 @@
+"""What cert-manager issued: leaf, chain and CA from the CertificateRequest of the Certificate's current revision.
+
+Owns reading cert-manager's objects; never reads a Secret. Pure. Neighbour: `certificate` judges.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
+from holdfast_operator.reconcile.ports import Object
+
+REVISION = "cert-manager.io/certificate-revision"
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """`ca` in PEM; empty where the issuer does not say under which CA it issues (ACME, some external ones)."""
+
+    leaf: Certificate
+    chain: tuple[Certificate, ...]
+    ca: bytes
+
+
+def current_request(certificate: Object, requests: Iterable[Object]) -> Object | None:
+    """The request that the Certificate's current revision came from, None when it is not there (any more)."""
+    revision = (certificate.get("status") or {}).get("revision")
+    for request in requests:
+        annotations = request["metadata"].get("annotations") or {}
+        if (annotations.get(CERTIFICATE_NAME), annotations.get(REVISION)) == (
+            certificate["metadata"]["name"],
+            str(revision),
+        ) and (request.get("status") or {}).get("certificate"):
+            return request
+    return None
+
+
+def read_issued(request: Object) -> Issued:
+    """Raises CertificateError."""
+    status = request["status"]
+    bundle = load_pem_bundle(_pem(status["certificate"]))
+    return Issued(leaf=bundle[0], chain=bundle[1:], ca=_pem(status.get("ca") or ""))
+
+
+def _pem(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise CertificateError(f"the CertificateRequest's status is no base64: {error}") from None
+
+
+def condition(obj: Object, kind: str) -> Object:
+    """A condition of a cert-manager object by its type, empty when it is not there."""
+    found: Object = next((c for c in (obj.get("status") or {}).get("conditions") or () if c.get("type") == kind), {})
+    return found
+
+
+def moment(text: str | None) -> datetime | None:
+    """A Kubernetes timestamp as an aware datetime, None for none or one that cannot be read."""
+    try:
+        return None if not text else datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def timestamp(when: datetime) -> str:
+    """A moment as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

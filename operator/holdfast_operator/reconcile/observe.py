@@ -1,0 +1,90 @@
+"""Reading one client's world through the ports, live, as one value.
+
+Owns which objects a client's plan depends on. Decides nothing. Neighbours: `observed`, `plan`.
+"""
+
+import asyncio
+from datetime import datetime
+
+from holdfast.registry.port import RegistryUnavailable
+from holdfast_operator.reconcile.concurrency import together
+from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
+from holdfast_operator.reconcile.names import References, client_id_of, references
+from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
+from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+from holdfast_operator.reconcile.settings import ReconcileSettings
+from holdfast_operator.reconcile.shared_anchors import SharedAnchors
+from holdfast_operator.reconcile.writer import RegistryWriter
+
+
+async def observe(
+    client: Object,
+    *,
+    cluster: Cluster,
+    registry: RegistryWriter,
+    shared_anchors: SharedAnchors,
+    settings: ReconcileSettings,
+    now: datetime,
+) -> Observed:
+    """Everything a plan for `client` depends on. Raises ClusterUnavailable; a registry that is away is an observation."""
+    if client["metadata"].get("deletionTimestamp"):
+        return Observed(client=client, now=now, settings=settings, registry=await _registry(registry, client))
+    namespace, refers = client["metadata"]["namespace"], references(client)
+    async with together() as group:
+        seen = group.create_task(_registry(registry, client))
+        place = group.create_task(cluster.get(Kind.NAMESPACE, "", namespace))
+        policies = group.create_task(cluster.list(Kind.MTLS_POLICY))
+        certificates = group.create_task(cluster.list(Kind.CERTIFICATE, namespace))
+        requests = group.create_task(_requests(cluster, client, refers))
+        issuer = group.create_task(_issuer(cluster, namespace, refers))
+        config_maps = group.create_task(_config_maps(cluster, namespace, refers))
+        shared = group.create_task(_shared(shared_anchors, refers))
+    found = place.result() or {"metadata": {}}
+    return Observed(
+        client=client,
+        now=now,
+        settings=settings,
+        registry=seen.result(),
+        namespace_labels=dict(found["metadata"].get("labels") or {}),
+        policies=tuple(policies.result()),
+        certificates=tuple(certificates.result()),
+        requests=requests.result(),
+        issuer=issuer.result(),
+        config_maps=config_maps.result(),
+        shared_keys=shared.result(),
+    )
+
+
+async def _registry(registry: RegistryWriter, client: Object) -> RegistrySeen | RegistryUnreachable:
+    try:
+        return RegistrySeen(endpoints=await registry.endpoints(), stored=await registry.get(client_id_of(client)))
+    except RegistryUnavailable as error:
+        return RegistryUnreachable(message=str(error), retry_after=error.retry_after)
+
+
+async def _requests(cluster: Cluster, client: Object, refers: References) -> tuple[Object, ...]:
+    if refers.issuer is None:
+        return ()
+    name = client["metadata"]["name"]
+    listed = await cluster.list(Kind.CERTIFICATE_REQUEST, client["metadata"]["namespace"])
+    return tuple(r for r in listed if (r["metadata"].get("annotations") or {}).get(CERTIFICATE_NAME) == name)
+
+
+async def _issuer(cluster: Cluster, namespace: str, refers: References) -> Object | None:
+    if refers.issuer is None:
+        return None
+    kind, name = refers.issuer
+    return await cluster.get(kind, namespace if kind.namespaced else "", name)
+
+
+async def _config_maps(cluster: Cluster, namespace: str, refers: References) -> dict[str, Object | None]:
+    names = sorted(refers.config_maps)
+    found = await asyncio.gather(*(cluster.get(Kind.CONFIG_MAP, namespace, name) for name in names))
+    return dict(zip(names, found, strict=True))
+
+
+async def _shared(shared_anchors: SharedAnchors, refers: References) -> frozenset[str]:
+    """Needed only where an anchor may be written that is a ClusterIssuer's without saying so."""
+    if not refers.config_maps and refers.issuer is not None and refers.issuer[0] is Kind.CLUSTER_ISSUER:
+        return frozenset()
+    return await shared_anchors.keys()

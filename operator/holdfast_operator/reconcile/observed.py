@@ -1,0 +1,59 @@
+"""Everything a decision may depend on, as values.
+
+Owns the shape of the observation. `observe` fills it, `plan` reads it, and what failed while a plan was carried out
+comes back as an observation, too. Must not do I/O.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from holdfast.registry.port import RegistrationRefused
+from holdfast.registry.records import Endpoints, StoredClient
+from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.settings import ReconcileSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySeen:
+    """What the registry answered. `stored`: the live record under the client's id, whoever owns it."""
+
+    endpoints: Endpoints
+    stored: StoredClient | None
+    refusal: RegistrationRefused | None = None
+    """Why it would not take the client in this pass."""
+    refused: str = ""
+    """Digest of the registration that was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryUnreachable:
+    """It could not be asked. `retry_after`: seconds, where it said so."""
+
+    message: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One client's world at one moment."""
+
+    client: Object
+    now: datetime
+    settings: ReconcileSettings
+    registry: RegistrySeen | RegistryUnreachable
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    policies: tuple[Object, ...] = ()
+    """Every MTLSPolicy there is."""
+    certificates: tuple[Object, ...] = ()
+    """Every Certificate of the namespace."""
+    requests: tuple[Object, ...] = ()
+    """The CertificateRequests of the namespace that name the client's Certificate."""
+    issuer: Object | None = None
+    """The issuer that the client names; None: not found."""
+    config_maps: Mapping[str, Object | None] = field(default_factory=dict)
+    """Those that the client refers to; None: not found."""
+    shared_keys: frozenset[str] = frozenset()
+    """SHA-256 of the public keys of all CAs behind ClusterIssuers: anchors that others have certificates under."""
+    certificate_rejected: str | None = None
+    """Why the API server would not take the Certificate in this pass."""

@@ -1,0 +1,170 @@
+"""`plan`: everything that was seen of a client in, everything that should be written out. Pure and total.
+
+Owns the order of the judgements: request, policies, certificate, registration, and what each of them means for the
+next. Carrying a plan out changes what is observed; planning again with that gives the next plan, until one has no
+actions. Neighbours: one module per judgement; `reconciler` observes and executes.
+"""
+
+from dataclasses import dataclass, replace
+
+from holdfast.api.v1alpha1.conditions import ConditionType, Reason
+from holdfast.policy.model import EffectivePolicy
+from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused
+from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan
+from holdfast_operator.reconcile.certificate import CertificateVerdict, find_certificate, judge_certificate
+from holdfast_operator.reconcile.conditions import first_in_the_way, ready, with_kstatus
+from holdfast_operator.reconcile.deletion import plan_deletion
+from holdfast_operator.reconcile.events import transitions
+from holdfast_operator.reconcile.finding import Finding, stalled, unjudged
+from holdfast_operator.reconcile.names import is_owned_by, mapping
+from holdfast_operator.reconcile.observed import Observed, RegistryUnreachable
+from holdfast_operator.reconcile.policies import effective_policy, in_force
+from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.registration import (
+    RegistrationVerdict,
+    former_anchors,
+    judge_registration,
+    keep,
+    unreachable,
+    withdraw,
+)
+from holdfast_operator.reconcile.request import ClientRequest, client_metadata, read_request
+from holdfast_operator.reconcile.status import build_status, is_same_status, token_issued
+
+CONFLICT_RETRY = 30.0
+"""Seconds after which a client that the registry refused asks again: what it collided with may be gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    accepted: Finding
+    certificate: CertificateVerdict
+    registration: RegistrationVerdict
+
+
+def plan(observed: Observed) -> Plan:
+    """Never raises on a bad object: what is wrong with it becomes a condition."""
+    if observed.client["metadata"].get("deletionTimestamp"):
+        return plan_deletion(observed)
+    policy = effective_policy(
+        [in_force(p) for p in observed.policies],
+        observed.namespace_labels,
+        observed.client["metadata"].get("labels") or {},
+        observed.settings,
+    )
+    return _compose(observed, policy, _judge(observed, policy))
+
+
+def _judge(observed: Observed, policy: EffectivePolicy) -> _Judgement:
+    try:
+        request = read_request(observed.client, observed.settings.trust_domain)
+    except ValueError as error:
+        return _unreadable(observed, policy, str(error))
+    certificate = judge_certificate(observed, request)
+    accepted = judge_acceptance(request, policy, certificate.anchors or former_anchors(observed))
+    if not accepted.holds:
+        return _Judgement(
+            accepted=accepted,
+            certificate=_not_asked_for(certificate),
+            registration=withdraw(observed, "the client is not accepted"),
+        )
+    registry = observed.registry
+    if isinstance(registry, RegistryUnreachable):
+        return _Judgement(accepted=accepted, certificate=certificate, registration=unreachable(registry))
+    if taken := held_by_another(registry.stored, observed.client):
+        return _Judgement(
+            accepted=taken,
+            certificate=_not_asked_for(certificate),
+            registration=withdraw(observed, "the client id is another's"),
+        )
+    if registry.refusal is not None:
+        return _Judgement(
+            accepted=refused(registry.refusal),
+            certificate=certificate,
+            registration=keep(observed, policy, "the server refused the client"),
+        )
+    return _Judgement(
+        accepted=accepted, certificate=certificate, registration=_registration(observed, request, policy, certificate)
+    )
+
+
+def _unreadable(observed: Observed, policy: EffectivePolicy, problem: str) -> _Judgement:
+    return _Judgement(
+        accepted=stalled(Reason.INVALID_SPEC, problem),
+        certificate=CertificateVerdict(finding=unjudged(Reason.INVALID_SPEC, "the spec cannot be read")),
+        registration=keep(observed, policy, "the spec cannot be read"),
+    )
+
+
+def _registration(
+    observed: Observed, request: ClientRequest, policy: EffectivePolicy, certificate: CertificateVerdict
+) -> RegistrationVerdict:
+    if certificate.withdraw:
+        return withdraw(observed, "the client's trust anchors cannot be read")
+    anchors = certificate.anchors or former_anchors(observed)
+    if not anchors:
+        return keep(observed, policy, "waits for the certificate")
+    return judge_registration(observed, client_metadata(request, anchors, policy.hash), policy)
+
+
+def _not_asked_for(verdict: CertificateVerdict) -> CertificateVerdict:
+    """A client that is not accepted gets no Certificate; one that it has stays."""
+    if verdict.apply is None:
+        return verdict
+    return replace(
+        verdict, apply=None, finding=unjudged(verdict.finding.reason, "not asked for: the client is not accepted")
+    )
+
+
+def _compose(observed: Observed, policy: EffectivePolicy, judged: _Judgement) -> Plan:
+    certificate, registration = judged.certificate, judged.registration
+    findings = {
+        ConditionType.ACCEPTED: judged.accepted,
+        ConditionType.CERTIFICATE_READY: certificate.finding,
+        ConditionType.REGISTERED: registration.finding,
+    }
+    suspend = bool(mapping(observed.client.get("spec")).get("suspend"))
+    summary = ready(first_in_the_way(findings.values()), suspend=suspend)
+    found = with_kstatus({**findings, ConditionType.TOKEN_ISSUED: token_issued(observed, registration.stored)}, summary)
+    before = mapping(observed.client.get("status"))
+    status = build_status(
+        observed,
+        found,
+        policy=policy,
+        certificate=certificate.status or _former_certificate(observed, registration),
+        stored=registration.stored,
+    )
+    same = is_same_status(status, dict(before))
+    return Plan(
+        actions=(*_certificate_actions(observed, certificate), *registration.actions),
+        status=None if same else status,
+        events=() if same else transitions(dict(before), status),
+        requeue_after=_requeue_after(observed, judged),
+        retry=isinstance(observed.registry, RegistryUnreachable),
+    )
+
+
+def _former_certificate(observed: Observed, registration: RegistrationVerdict) -> Object | None:
+    """While a new certificate is on its way, the one that the client is registered with is still the one to show."""
+    shown = mapping(observed.client.get("status")).get("certificate")
+    goes_on = registration.stored is not None or isinstance(observed.registry, RegistryUnreachable)
+    return dict(shown) if shown and goes_on else None
+
+
+def _certificate_actions(observed: Observed, verdict: CertificateVerdict) -> tuple[Action, ...]:
+    if verdict.apply is not None:
+        return (ApplyCertificate(verdict.apply),)
+    live = find_certificate(observed)
+    brings_own = verdict.finding.reason is Reason.OWN_CERTIFICATE
+    if brings_own and live is not None and is_owned_by(live, observed.client):
+        return (DeleteCertificate(live["metadata"]["name"], live["metadata"]["uid"]),)
+    return ()
+
+
+def _requeue_after(observed: Observed, judged: _Judgement) -> float | None:
+    if isinstance(observed.registry, RegistryUnreachable):
+        return observed.registry.retry_after
+    waits = [judged.certificate.requeue_after]
+    if judged.accepted.reason in CONFLICTS:
+        waits.append(CONFLICT_RETRY)
+    return min((w for w in waits if w is not None), default=None)

@@ -1,0 +1,80 @@
+"""What a client asks for, read once: the parsed object and its subject rule.
+
+Owns the way from the manifest to `ClientMetadata`. Whether the client may have it is `holdfast.policy`'s to say. Pure.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.api.v1alpha1.convert import duration_seconds, parse_oauth_client, subject_rule
+from holdfast.api.v1alpha1.oauth_client import ConfigMapKey, OAuthClient
+from holdfast.api.v1alpha1.oauth_client import ResourceServer as WrittenResourceServer
+from holdfast.oauth.client_metadata import AllowedRequester, ClientMetadata, Owner, ResourceServer, TrustAnchor
+from holdfast.x509.subject import SubjectKind, SubjectRule, parse_subject_rule
+from holdfast_operator.reconcile.certificate_intent import spiffe_id
+from holdfast_operator.reconcile.ports import Object
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """`subject`: the rule as written, else the SPIFFE ID of the ServiceAccount, which the certificate will carry."""
+
+    client: OAuthClient
+    subject: SubjectRule
+
+    @property
+    def anchor_references(self) -> tuple[ConfigMapKey, ...]:
+        """Where the client's own trust anchors are; empty: it takes those of its issuer."""
+        return tuple(a.config_map_key_ref for a in self.client.spec.authentication.trust_anchors or ())
+
+
+def read_request(obj: Object, trust_domain: str) -> ClientRequest:
+    """Raises ValueError, naming field, expected and actual."""
+    client = parse_oauth_client(obj)
+    written = client.spec.authentication.subject
+    if written is not None:
+        return ClientRequest(client, subject_rule(written))
+    if client.spec.certificate is None:
+        raise ValueError("spec.authentication.subject: expected one of the five without spec.certificate, found none")
+    return ClientRequest(client, parse_subject_rule(SubjectKind.URI, spiffe_id(client, trust_domain)))
+
+
+def client_metadata(request: ClientRequest, anchors: tuple[TrustAnchor, ...], policy: str) -> ClientMetadata:
+    """The registration that is asked for. `policy`: hash of the effective policy."""
+    client, spec = request.client, request.client.spec
+    return ClientMetadata(
+        client_id=client.client_id,
+        owner=_owner(client),
+        token_endpoint_auth_method=spec.authentication.method,
+        subject=request.subject,
+        trust_anchors=anchors,
+        grant_types=spec.grant_types,
+        scopes=spec.scopes,
+        resources=spec.resources,
+        resource_server=_resource_server(spec.resource_server),
+        certificate_bound=spec.tokens.certificate_bound,
+        token_lifetime=None if spec.tokens.lifetime is None else duration_seconds(spec.tokens.lifetime),
+        suspended=spec.suspend,
+        policy=policy,
+    )
+
+
+def _owner(client: OAuthClient) -> Owner:
+    metadata = client.metadata
+    return Owner(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        generation=metadata.generation,
+        service_account=client.service_account_name,
+    )
+
+
+def _resource_server(written: WrittenResourceServer | None) -> ResourceServer | None:
+    if written is None:
+        return None
+    return ResourceServer(
+        audiences=written.audiences,
+        allow_from=None
+        if written.allow_from is None
+        else tuple(AllowedRequester(namespace=a.namespace, client=a.client, scopes=a.scopes) for a in written.allow_from),
+    )

@@ -1,0 +1,19 @@
+"""What a reconcile has to know of the installation."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSettings:
+    """The same in a cluster and in `holdfast dev`."""
+
+    trust_domain: str = "cluster.local"
+    """SPIFFE trust domain of the certificates that are asked for."""
+    cluster_domain: str = "cluster.local"
+    """DNS domain of the cluster."""
+    holder: str = "holdfast"
+    """Who opens the writer's term: the identity in the Lease."""
+    release_after: float = 10.0
+    """Seconds a deletion waits for a registry that cannot be reached; then the sweep at its return deletes the client."""
+    shared_anchors_age: float = 60.0
+    """Seconds for which the list of the ClusterIssuers' CA keys is used before it is made anew."""

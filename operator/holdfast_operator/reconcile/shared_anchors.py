@@ -1,0 +1,49 @@
+"""The public keys of the CAs behind ClusterIssuers, as far as anything was issued under them.
+
+An anchor with such a key is shared wherever it is written (in a ConfigMap, behind a namespaced Issuer): others have
+certificates under it. Owns a list that is made anew when it is old. Neighbour: `anchors` marks with it.
+"""
+
+from collections.abc import Iterable
+
+from holdfast.clock import Clock
+from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
+from holdfast_operator.reconcile.issued import read_issued
+from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+
+
+class SharedAnchors:
+    """`max_age`: seconds."""
+
+    def __init__(self, cluster: Cluster, clock: Clock, max_age: float) -> None:
+        self._cluster, self._clock, self._max_age = cluster, clock, max_age
+        self._keys: frozenset[str] = frozenset()
+        self._made: float | None = None
+
+    async def keys(self) -> frozenset[str]:
+        """SHA-256 of each key. Raises ClusterUnavailable."""
+        now = self._clock().timestamp()
+        if self._made is None or now - self._made >= self._max_age:
+            self._keys = shared_keys(await self._cluster.list(Kind.CERTIFICATE_REQUEST))
+            self._made = now
+        return self._keys
+
+
+def shared_keys(requests: Iterable[Object]) -> frozenset[str]:
+    """Keys of root and intermediate CAs that ClusterIssuers issued under; a request that cannot be read adds none."""
+    return frozenset(
+        certificate.spki_sha256
+        for request in requests
+        if ((request.get("spec") or {}).get("issuerRef") or {}).get("kind") == Kind.CLUSTER_ISSUER.kind
+        for certificate in _authorities(request)
+    )
+
+
+def _authorities(request: Object) -> Iterable[Certificate]:
+    if not (request.get("status") or {}).get("certificate"):
+        return ()
+    try:
+        issued = read_issued(request)
+        return (*issued.chain, *(load_pem_bundle(issued.ca) if issued.ca else ()))
+    except CertificateError:
+        return ()
