@@ -121,13 +121,15 @@ class RunningServer:
         """A certificate of `ca` with the client's SPIFFE URI."""
         return self.ca.issue(uris=[spiffe_id(client_id)], **changes)
 
-    def http(self, certificate: Issued | None = None, **options: Any) -> httpx.AsyncClient:
+    def http(self, certificate: Issued | None = None, *, ciphers: str | None = None) -> httpx.AsyncClient:
         """A client that trusts the server and shows `certificate`, or none."""
-        return httpx.AsyncClient(verify=self.tls(certificate), timeout=10, **options)
+        return httpx.AsyncClient(verify=self.tls(certificate, ciphers=ciphers), timeout=10)
 
-    def tls(self, certificate: Issued | None = None) -> ssl.SSLContext:
+    def tls(self, certificate: Issued | None = None, *, ciphers: str | None = None) -> ssl.SSLContext:
         """The TLS context of such a client."""
         context = ssl.create_default_context(cadata=self.server_ca.pem.decode())
+        if ciphers is not None:
+            context.set_ciphers(ciphers)
         if certificate is not None:
             with tempfile.TemporaryDirectory() as folder:
                 context.load_cert_chain(*certificate.write(Path(folder)))

@@ -1,0 +1,132 @@
+"""RFC 8705 section 3: access tokens bound to the certificate of the connection they were asked for on."""
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from holdfast.policy.model import EffectivePolicy
+from tests.authserver.running import POLICY, RunningServer, client
+from tests.core.x509.authority import Authority
+from tests.rfc8705.expectations import assert_error
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+UNBOUND = EffectivePolicy(trust_domain="cluster.local", cluster_domain="cluster.local", require_certificate_bound=False)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+async def test_m47_a_token_is_bound_to_the_certificate_and_m50_its_type_stays_bearer(server: RunningServer) -> None:
+    certificate = server.certificate()
+    body = (await server.token(certificate)).json()
+
+    digest = hashlib.sha256(certificate.certificate.der).digest()
+    assert _claims(body["access_token"])["cnf"] == {"x5t#S256": base64.urlsafe_b64encode(digest).rstrip(b"=").decode()}
+    assert body["token_type"] == "Bearer"
+
+
+async def test_m49_an_unbound_client_under_a_policy_that_lets_it_gets_an_unbound_token(server: RunningServer) -> None:
+    await server.put(client("shop.unbound", anchors=[server.ca], certificate_bound=False), UNBOUND)
+    certificate = server.certificate("shop.unbound")
+
+    token = (await server.token(certificate, "shop.unbound")).json()["access_token"]
+
+    assert "cnf" not in _claims(token)
+    assert "cnf" not in await server.introspect(certificate, token, "shop.unbound")
+
+
+async def test_m55_the_thumbprint_has_43_characters_without_padding(server: RunningServer) -> None:
+    token = (await server.token(server.certificate())).json()["access_token"]
+
+    assert len(_claims(token)["cnf"]["x5t#S256"]) == 43
+
+
+async def test_m56_the_thumbprint_is_of_the_leaf_in_a_chain_of_three(server: RunningServer) -> None:
+    issued = server.ca.intermediate("CN=One").intermediate("CN=Two").issue(uris=["spiffe://cluster.local/ns/shop/sa/orders"])
+    token = (await server.token(issued)).json()["access_token"]
+
+    assert len(issued.chain) == 2
+    assert _claims(token)["cnf"]["x5t#S256"] == issued.certificate.x5t_s256
+
+
+async def test_m57_no_sha_1_thumbprint_is_issued(server: RunningServer) -> None:
+    token = (await server.token(server.certificate())).json()["access_token"]
+
+    assert set(_claims(token)["cnf"]) == {"x5t#S256"}
+
+
+async def test_m58_introspection_reports_the_tokens_confirmation_and_not_the_callers(server: RunningServer) -> None:
+    """I-07."""
+    first, renewed = server.certificate(), server.certificate()
+    token = (await server.token(first)).json()["access_token"]
+
+    assert (await server.introspect(renewed, token))["cnf"] == {"x5t#S256": first.certificate.x5t_s256}
+
+
+async def test_m58_an_inactive_token_has_no_other_member(server: RunningServer) -> None:
+    assert await server.introspect(server.certificate(), "no token") == {"active": False}
+
+
+@pytest.mark.parametrize("host", ["issuer", "mtls"])
+async def test_m59_the_metadata_says_that_tokens_are_bound_as_a_boolean(server: RunningServer, host: str) -> None:
+    async with server.http() as http:
+        document = (await http.get(f"{getattr(server, host)}/.well-known/oauth-authorization-server")).json()
+
+    assert document["tls_client_certificate_bound_access_tokens"] is True
+
+
+async def test_m75_a_token_ends_no_later_than_its_certificate(server: RunningServer) -> None:
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=60)
+    token = (await server.token(server.certificate(not_after=end))).json()
+
+    assert _claims(token["access_token"])["exp"] <= end.timestamp()
+    assert token["expires_in"] <= 60
+
+
+async def test_a_token_verifies_under_the_published_key_with_an_independent_library(server: RunningServer) -> None:
+    token = (await server.token(server.certificate())).json()["access_token"]
+    async with server.http() as http:
+        keys = (await http.get(f"{server.issuer}/oauth2/jwks")).json()["keys"]
+
+    header = jwt.get_unverified_header(token)
+    key = next(jwt.PyJWK(k) for k in keys if k["kid"] == header["kid"])
+    claims = jwt.decode(token, key, algorithms=["ES256"], audience=server.issuer, issuer=server.issuer)
+    assert header == {"alg": "ES256", "typ": "at+jwt", "kid": key.key_id}  # J-01
+    assert {"iss", "sub", "client_id", "aud", "iat", "exp", "jti", "scope", "cnf"} == set(claims)  # J-02
+    assert claims["sub"] == claims["client_id"] == "shop.orders"
+
+
+async def test_the_published_keys_hold_no_private_member(server: RunningServer) -> None:
+    """S-09."""
+    async with server.http() as http:
+        keys = (await http.get(f"{server.mtls}/oauth2/jwks")).json()["keys"]
+
+    assert [set(key) for key in keys] == [{"kty", "crv", "x", "y", "kid", "use", "alg"}]
+    required = {name: keys[0][name] for name in ("crv", "kty", "x", "y")}
+    digest = hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest()
+    assert keys[0]["kid"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()  # RFC 7638
+
+
+async def test_m49_a_policy_that_forces_binding_refuses_a_client_that_opts_out(server: RunningServer) -> None:
+    """The registration was accepted under another policy; the token endpoint holds to the newer one."""
+    metadata = client("shop.later", anchors=[server.ca], certificate_bound=False)
+    await server.put(metadata, UNBOUND)
+    certificate = server.certificate("shop.later")
+    assert (await server.token(certificate, "shop.later")).status_code == 200
+
+    await server.put(metadata, POLICY)
+
+    assert_error(await server.token(certificate, "shop.later"), 400, "unauthorized_client")
+
+
+async def test_a_foreign_root_gives_no_token_whatever_the_binding(server: RunningServer) -> None:
+    stolen = Authority.root().issue(uris=["spiffe://cluster.local/ns/shop/sa/unbound"])
+
+    assert (await server.token(stolen, "shop.unbound")).status_code == 401
