@@ -1,5 +1,74 @@
-"""The `holdfast` command."""
+"""The `holdfast` command: names its sub-commands and imports one only when it is called.
+
+Owns the list of commands and what is said when an extra is missing. Does no work of its own; every command is a module
+beside this one. Exit codes: `failure`.
+"""
+
+import importlib
+from dataclasses import dataclass
+
+try:
+    import click
+except ModuleNotFoundError:
+    raise SystemExit("holdfast: needs the package 'click'; install it with: pip install 'holdfast[cli]'") from None
+
+from holdfast import __version__
+from holdfast_cli.failure import Failure
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A sub-command: where it is, what it does, and the extra that brings what it needs."""
+
+    module: str
+    help: str
+    extra: str
+
+
+COMMANDS = {
+    "dev": Entry("holdfast_cli.dev", "Run everything on this machine over a folder of YAML, without a cluster.", "all"),
+    "token": Entry("holdfast_cli.token", "Get a bound token with a certificate; print it, or call an API.", "cli"),
+    "inspect": Entry("holdfast_cli.inspect", "Explain a token or a certificate, and whether they belong together.", "cli"),
+    "authserver": Entry("holdfast_cli.authserver", "Start the authorization server.", "authserver,cli"),
+    "operator": Entry("holdfast_cli.operator", "Start the operator.", "operator,cli"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it runs, so that each extra can be left out."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            module = importlib.import_module(entry.module)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("holdfast"):
+                raise
+            raise Failure(
+                f"{cmd_name} needs the package {error.name!r}; install it with: pip install 'holdfast[{entry.extra}]'"
+            ) from error
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="holdfast", message="%(prog)s %(version)s")
 def main() -> None:
-    raise SystemExit("holdfast: no command is installed yet")
+    """Certificate-bound OAuth tokens (RFC 8705) for workloads.
+
+    Exit codes: 0 done; 1 the answer is no (refused, not matching); 2 it could not be asked (option, file, port).
+    """
+
+
+if __name__ == "__main__":
+    main()
