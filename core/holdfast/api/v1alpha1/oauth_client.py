@@ -46,7 +46,7 @@ class SubjectRule(Part):
     """A URI among them, such as a SPIFFE ID."""
     ip: Annotated[str | None, Field(min_length=2, max_length=45, pattern=r"^[0-9A-Fa-f:.]+$")] = None
     """An IPv4 or IPv6 address among them."""
-    email: Annotated[str | None, Field(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")] = None
+    email: Annotated[str | None, Field(min_length=3, max_length=320, pattern=r"^[!-?A-~]+@[!-?A-~]+$")] = None
     """An e-mail address among them."""
 
 
