@@ -23,6 +23,8 @@ from holdfast_operator.reconcile.ports import Cluster, ClusterError, ClusterUnav
 
 log = logging.getLogger(__name__)
 
+COUNT_DELAY = 0.5  # seconds; a policy's status counts clients: once for many changes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -119,7 +121,7 @@ class Engine:
         gone = deleted or bool(obj["metadata"].get("deletionTimestamp"))
         for key in self.index.observe(kind, obj, deleted=deleted):
             if key.kind is Kind.MTLS_POLICY and kind is not Kind.MTLS_POLICY:
-                self.queue.add_after(key, 1.0)  # its status counts clients: once for many changes
+                self.queue.add_after(key, COUNT_DELAY)
             else:
                 self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)
 

@@ -96,7 +96,6 @@ def _place(client: Object) -> tuple[str, str]:
 
 def _last_accepted(policy: Object, found: PolicyInForce) -> Object:
     if found.problem is None:
-        generation = int(policy["metadata"].get("generation") or 0)
-        return {"lastAccepted": {"generation": generation, "spec": policy.get("spec") or {}}}
+        return {"lastAccepted": {"spec": policy.get("spec") or {}}}
     before = mapping(policy.get("status")).get("lastAccepted")
     return {"lastAccepted": before} if before else {}
