@@ -4,6 +4,7 @@ Owns the term, what is known of the registry's identity, and a count of writes b
 foreign ones. Decides nothing about clients. Neighbours: `holdfast.registry.port`; `reconciler` above.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -28,6 +29,7 @@ class RegistryWriter:
     def __init__(self, registry: Registry, holder: str) -> None:
         self._registry, self._holder = registry, holder
         self._term: int | None = None
+        self._opening = asyncio.Lock()
         self._seen: RegistryDescription | None = None
         self._policies: set[str] = set()
         self.writes = 0
@@ -104,7 +106,8 @@ class RegistryWriter:
             self.writes += 1
 
     async def _open(self) -> int:
-        if self._term is None:
-            self._term = await self._registry.open_term(self._holder)
-            log.info("opened writer term %d as %s", self._term, self._holder)
-        return self._term
+        async with self._opening:  # several passes begin at once, and a second term would end the first
+            if self._term is None:
+                self._term = await self._registry.open_term(self._holder)
+                log.info("opened writer term %d as %s", self._term, self._holder)
+            return self._term
