@@ -1,10 +1,11 @@
 """For APIs: is this token good, and is it in the hands of whom it was issued to?
 
 Owns the check of certificate-bound access tokens (RFC 9068, RFC 8705 section 3, RFC 6750). Needs PyJWT, cryptography and
-httpx only; `uvicorn_tls` is for those who have uvicorn. Must not import `holdfast.client` or a web framework.
+httpx only. Must not import `holdfast.client`, a web framework or a server; `asgi_tls` is for those who have uvicorn.
 """
 
 from holdfast.oauth.claims import AccessTokenClaims
+from holdfast.resource_server.asgi_tls import client_certificate_context, telling_client_certificate
 from holdfast.resource_server.errors import (
     InsufficientScope,
     InvalidRequest,
@@ -38,6 +39,8 @@ __all__ = [
     "TokenVerifier",
     "claims_of",
     "client_certificate",
+    "client_certificate_context",
     "require_scopes",
+    "telling_client_certificate",
     "verify",
 ]

@@ -11,7 +11,7 @@ Owns how a token is presented (RFC 6750 section 2.1, the Authorization header al
     )
     app = BoundTokenMiddleware(app, verifier)
 
-The server must put the client's certificate into the ASGI TLS extension; `uvicorn_tls` makes uvicorn do so.
+The server must put the client's certificate into the ASGI TLS extension; `asgi_tls` makes uvicorn do so.
 """
 
 import json

@@ -11,10 +11,19 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from holdfast.clock import system_clock
-from holdfast.resource_server import BoundTokenMiddleware, Expected, JwksCache, TokenVerifier, claims_of
-from holdfast.resource_server.uvicorn_tls import ClientCertificateProtocol, client_certificate_context
+from holdfast.resource_server import (
+    BoundTokenMiddleware,
+    Expected,
+    JwksCache,
+    TokenVerifier,
+    claims_of,
+    client_certificate_context,
+    telling_client_certificate,
+)
 from tests.core.resource_server.issuer import AUDIENCE, ISSUER, Issuer, jwks_server, trusting
 from tests.core.x509.authority import Authority, Issued
 
@@ -28,8 +37,8 @@ async def api(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": claims_of(scope).client_id.encode()})
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=[H11Protocol, HttpToolsProtocol])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("api")
     issued = ROOT.issue("CN=localhost", dns=["localhost"], ips=["127.0.0.1"], client_auth=False, server=True)
     certificate, key = issued.write(folder)
@@ -40,7 +49,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         app = BoundTokenMiddleware(api, TokenVerifier(Expected(issuer=ISSUER, audience=AUDIENCE), jwks))
         config = uvicorn.Config(
             app,
-            http=ClientCertificateProtocol,
+            http=telling_client_certificate(request.param),
             ssl_certfile=certificate,
             ssl_keyfile=key,
             ssl_context_factory=lambda _config, _default: context,

@@ -1,21 +1,21 @@
 """Makes uvicorn tell the application which certificate the client has shown, as the ASGI TLS extension says it.
 
-For APIs that serve TLS by themselves with the standard library's `ssl`. Import it only where uvicorn is installed.
+For APIs that serve TLS by themselves with the standard library's `ssl`. Must not import uvicorn: the caller, who has
+it, hands over the protocol class.
+
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     context = client_certificate_context("tls.crt", "tls.key", client_ca_file="ca.crt")
-    config = uvicorn.Config(app, http=ClientCertificateProtocol, ssl_certfile="tls.crt", ssl_keyfile="tls.key",
-                            ssl_context_factory=lambda _config, _default: context)
+    config = uvicorn.Config(app, http=telling_client_certificate(H11Protocol), ssl_certfile="tls.crt",
+                            ssl_keyfile="tls.key", ssl_context_factory=lambda _config, _default: context)
 
 The standard library ends the handshake of a client whose certificate leads to none of `client_ca_file`; that client
 sees a TLS alert where another one would see 401. The token is judged by `middleware` either way.
 """
 
-import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
-
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def client_certificate_context(
@@ -35,17 +35,22 @@ def client_certificate_context(
     return context
 
 
-class ClientCertificateProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with `extensions.tls` in every scope."""
+def telling_client_certificate(protocol: type[Any]) -> type[Any]:
+    """uvicorn's `H11Protocol` or `HttpToolsProtocol`, with `extensions.tls` in every scope of its connections."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        extension, inner = _tls_extension(transport.get_extra_info("ssl_object")), self.app
+    class ClientCertificateProtocol(protocol):  # type: ignore[misc]
+        app: Any
 
-        async def with_extension(scope: Any, receive: Any, send: Any) -> None:
-            await inner({**scope, "extensions": {**scope.get("extensions", {}), **extension}}, receive, send)
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            extension, inner = _tls_extension(transport.get_extra_info("ssl_object")), self.app
 
-        self.app = with_extension
+            async def with_extension(scope: Any, receive: Any, send: Any) -> None:
+                await inner({**scope, "extensions": {**scope.get("extensions", {}), **extension}}, receive, send)
+
+            self.app = with_extension
+
+    return ClientCertificateProtocol
 
 
 def _tls_extension(ssl_object: ssl.SSLObject | None) -> dict[str, Any]:
@@ -53,5 +58,5 @@ def _tls_extension(ssl_object: ssl.SSLObject | None) -> dict[str, Any]:
         return {}
     der = ssl_object.getpeercert(binary_form=True)
     chain = () if der is None else (ssl.DER_cert_to_PEM_cert(der),)
-    return {"tls": {"server_cert": None, "client_cert_chain": chain, "client_cert_name": None, "client_cert_error": None,
-                    "tls_version": None, "cipher_suite": None}}  # fmt: skip
+    unknown = dict.fromkeys(("server_cert", "client_cert_name", "client_cert_error", "tls_version", "cipher_suite"))
+    return {"tls": {**unknown, "client_cert_chain": chain}}
