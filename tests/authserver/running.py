@@ -107,6 +107,12 @@ class RunningServer:
         return f"{self.mtls}/oauth2/revoke"
 
     @property
+    def ports(self) -> dict[str, Any]:
+        """Settings that give a restarted server the same URLs."""
+        urls = self.server.urls
+        return {"public_port": int(urls.issuer.rpartition(":")[2]), "mtls_port": int(urls.mtls.rpartition(":")[2])}
+
+    @property
     def audit_log(self) -> Path:
         return self.folder / "audit.log"
 

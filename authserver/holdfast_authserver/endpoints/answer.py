@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.oauth.errors import MethodNotAllowed, OAuthError, RequestTooLarge, TemporarilyUnavailable
+from holdfast.oauth.errors import MethodNotAllowed, OAuthError, TemporarilyUnavailable
 
 Header = tuple[bytes, bytes]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -40,8 +40,6 @@ def error_answer(error: OAuthError, *, challenge: bool = False, description: str
         headers.append((b"allow", error.allow.encode()))
     if isinstance(error, TemporarilyUnavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after))
-    if isinstance(error, RequestTooLarge):
-        headers.append((b"connection", b"close"))  # rather than read the rest only to drop it
     if error.status == 401 and challenge:
         headers.append((b"www-authenticate", b'Basic realm="holdfast"'))
     body = {"error": error.code, "error_description": description or error.description}
