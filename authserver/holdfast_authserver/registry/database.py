@@ -1,0 +1,133 @@
+"""Connections to the SQLite file: one writer at a time, readers beside it, and a look at whether anything changed.
+
+Owns pragmas, transactions and what a driver's error means. Must not know tables. Neighbours: `sqlite_file`, `migrate`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from holdfast_authserver.registry import sqlite_file
+from holdfast_authserver.registry.sqlite_file import FileLost
+
+_PREFIX = "sqlite+aiosqlite:///"
+_BUSY_TIMEOUT = 5000  # milliseconds a writer waits for another process's transaction
+_PASSING = ("locked", "busy", "interrupted", "full", "unable to open")
+"""In the driver's words: what passes, or what a new file would not help against (a full disk, no descriptors left)."""
+
+
+class DatabaseUnavailable(Exception):
+    """The store cannot be asked now. `lost`: because its file is gone or broken, not merely busy."""
+
+    def __init__(self, message: str, *, lost: bool) -> None:
+        self.lost = lost
+        super().__init__(message)
+
+
+def path_of(url: str) -> Path:
+    """The file of a database URL. Raises ValueError for what is no SQLite file."""
+    path = url.removeprefix(_PREFIX)
+    if path == url or not path or path.startswith(":"):
+        raise ValueError(f"database_url: expected {_PREFIX}PATH, found {url.split('@')[-1]}")
+    return Path(path)
+
+
+class Database:
+    """An open file. Use `write` for changes (begins as IMMEDIATE, so reads inside hold until commit), `read` otherwise."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = _engine(path, immediate=True)
+        self._reader = _engine(path, immediate=False)
+        self._watcher: AsyncConnection | None = None
+        self._seen: tuple[int, sqlite_file.FileStamp] | None = None
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that no other writer is in. Raises DatabaseUnavailable."""
+        async with _transaction(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent picture. Raises DatabaseUnavailable."""
+        async with _transaction(self._reader) as connection:
+            yield connection
+
+    async def changed(self) -> bool:
+        """Whether anybody, in any process, has committed since the last look. Raises FileLost, DatabaseUnavailable."""
+        found = await asyncio.to_thread(sqlite_file.stamp, self.path)
+        if self._seen is not None:
+            await self._check_file(found, self._seen[1])
+        version = await self._data_version()
+        changed = self._seen is None or self._seen[0] != version
+        self._seen = (version, found)
+        return changed
+
+    async def _check_file(self, found: sqlite_file.FileStamp, before: sqlite_file.FileStamp) -> None:
+        if found.identity != before.identity:
+            raise FileLost(f"{self.path} is another file than the one that was opened")
+        if found.content != before.content:
+            await asyncio.to_thread(sqlite_file.check_content, self.path)
+
+    async def _data_version(self) -> int:
+        """Counts commits of all other connections, so this one must never write, and must always be the same."""
+        if self._watcher is None:
+            self._watcher = await self._reader.connect()
+        try:
+            version = await self._watcher.exec_driver_sql("PRAGMA data_version")
+            found = int(version.scalar_one())
+            await self._watcher.rollback()
+        except DBAPIError as error:
+            raise unavailable(error) from error
+        return found
+
+    async def close(self) -> None:
+        """Ends every connection; those of a lost file as well."""
+        if self._watcher is not None:
+            await self._watcher.close()
+            self._watcher = None
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: DBAPIError) -> DatabaseUnavailable:
+    """What a driver's error means for whoever wanted to read or write."""
+    text = str(error.orig)
+    return DatabaseUnavailable(f"the registry's store cannot be used: {text}", lost=not any(w in text for w in _PASSING))
+
+
+def _engine(path: Path, *, immediate: bool) -> AsyncEngine:
+    # One connection for writing, since SQLite has one writer; three for reading: the watcher's, a refresh, a listing.
+    engine = create_async_engine(
+        f"{_PREFIX}{path}", pool_size=1 if immediate else 3, max_overflow=0, connect_args={"timeout": _BUSY_TIMEOUT / 1000}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin transactions by rules of its own
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # a revocation that was answered must outlive a power cut
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

@@ -1,0 +1,245 @@
+"""Keeps the registry: opens the store, serves a snapshot of it, follows changes, and begins anew when the file is lost.
+
+Owns the lifetime of the store and the loop that watches it. Every worker of a server has a keeper of its own on the
+same file; what one writes the others show within `poll` seconds. Neighbours: `database`, `writer`, `snapshot`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from alembic.util import CommandError
+
+from holdfast.clock import Clock
+from holdfast.policy.model import EffectivePolicy
+from holdfast.registry.port import RegistryUnavailable
+from holdfast.registry.records import Endpoints
+from holdfast_authserver.registry import reading, writing
+from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
+from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
+from holdfast_authserver.registry.opening import open_instance
+from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, index_owners
+from holdfast_authserver.registry.sqlite_file import FileLost
+from holdfast_authserver.registry.writer import RegistryWriter
+
+_LOG = logging.getLogger(__name__)
+
+Subscriber = Callable[[Snapshot], None]
+
+
+class RegistryOpenError(Exception):
+    """The store cannot be opened; one line that names the file and the cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """`poll`: seconds between looks at the store. The rest: how long what nobody needs is kept, and how often that is seen to."""
+
+    poll: float = 0.25
+    deleted_clients: timedelta = timedelta(hours=24)
+    unused_policies: timedelta = timedelta(hours=1)
+    housekeeping: timedelta = timedelta(minutes=1)
+
+
+class RegistryKeeper:
+    """Made by `open`, ended by `close`. `endpoints` has to be set before the first `writer.describe`."""
+
+    def __init__(self, path: Path, clock: Clock, times: Times) -> None:
+        self.endpoints: Endpoints | None = None
+        self.writer = RegistryWriter(self, clock)
+        self._path = path
+        self._clock = clock
+        self._times = times
+        self._policies: dict[str, EffectivePolicy] = {}
+        self._revoked: dict[str, datetime] = {}
+        self._last_tokens = LastTokens()
+        self._subscribers: list[Subscriber] = []
+        self._swap = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._cleaned = datetime.min.replace(tzinfo=UTC)
+        self._losing = False
+        self._trouble = ""
+
+    @classmethod
+    async def open(cls, url: str, clock: Clock, *, times: Times | None = None) -> Self:
+        """`url`: sqlite+aiosqlite:///PATH. A broken file is moved aside. Raises RegistryOpenError, ValueError (the URL)."""
+        keeper = cls(path_of(url), clock, times or Times())
+        await keeper._begin()
+        keeper._watching = asyncio.create_task(keeper._watch(), name="registry-watch")
+        return keeper
+
+    _watching: asyncio.Task[None]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest picture; hold on to one for the time of a request."""
+        return self._snapshot
+
+    @property
+    def database(self) -> Database:
+        return self._database
+
+    async def _begin(self) -> None:
+        """Open the file, or make one, and show what is in it."""
+        database = Database(self._path)
+        try:
+            self._baseline = await open_instance(database, self._clock())
+            await database.changed()
+        except (OSError, CommandError, FileLost, DatabaseUnavailable) as error:
+            await database.close()
+            raise RegistryOpenError(f"registry {self._path}: {error}") from error
+        self._database = database
+        self._policies, self._revoked = {}, {}
+        self._snapshot = Snapshot(
+            revision=-1,
+            instance=self._baseline.id,
+            instance_created=self._baseline.created_at,
+            opened_at=self._clock(),
+            clients=MappingProxyType({}),
+            confirmed=False,
+            owners=MappingProxyType({}),
+        )
+        await self._load()
+
+    async def refresh(self) -> None:
+        """Show what was committed. Raises RegistryUnavailable when the store has failed meanwhile."""
+        try:
+            async with self._swap:
+                await self._load()
+        except DatabaseUnavailable as error:
+            if error.lost:
+                self.suspect()
+            raise RegistryUnavailable(str(error), retry_after=1) from error
+
+    async def _load(self) -> None:
+        old = self._snapshot
+        async with self._database.read() as connection:
+            found = await reading.read_instance(connection)
+            if found is None or found.id != old.instance:
+                raise DatabaseUnavailable(f"{self._path} holds another registry than before", lost=True)
+            changes, policies = await reading.read_changes(connection, old.revision, self._policies)
+            self._revoked |= await reading.read_revoked(connection, old.revision)
+        self._policies |= policies
+        for change in changes:
+            self._last_tokens.forget(change.client_id)
+        clients = apply_changes(old.clients, changes) if changes else old.clients
+        self._show(
+            replace(
+                old,
+                revision=found.revision,
+                clients=clients,
+                owners=index_owners(clients) if changes else old.owners,
+                confirmed=found.confirmations > self._baseline.confirmations,
+            )
+        )
+
+    def _show(self, snapshot: Snapshot) -> None:
+        old = self._snapshot
+        if snapshot.clients is old.clients and (snapshot.revision, snapshot.confirmed) == (old.revision, old.confirmed):
+            return
+        self._snapshot = snapshot
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(snapshot)
+            except Exception:
+                _LOG.exception("a subscriber of the registry failed")
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call `callback` with each new snapshot, in the event loop. The answer ends that."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def record_token(self, client_id: str, at: datetime) -> None:
+        """A token was issued. Kept in memory, written once a day for each client."""
+        self._last_tokens.record(client_id, at)
+
+    async def revoke_jti(self, jti: str, exp: datetime) -> None:
+        """Refuse this token from now on, in every worker. `exp`: its own expiry. Raises RegistryUnavailable."""
+        try:
+            async with self._database.write() as connection:
+                await writing.insert_revoked(connection, jti, exp)
+        except DatabaseUnavailable as error:
+            raise RegistryUnavailable(str(error), retry_after=1) from error
+        await self.refresh()
+
+    def is_revoked(self, jti: str) -> bool:
+        return jti in self._revoked
+
+    def suspect(self) -> None:
+        self._losing = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Write what is still in memory and let go of the file."""
+        self._watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._watching
+        with suppress(DatabaseUnavailable):
+            await self._flush_last_tokens()
+        await self._database.close()
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._times.poll)
+            self._wake.clear()
+            try:
+                await self._look()
+            except (OSError, DatabaseUnavailable, RegistryOpenError) as error:
+                self._say(str(error))
+            except Exception:
+                _LOG.exception("watching the registry failed; it goes on")
+
+    def _say(self, trouble: str) -> None:
+        """Once for as long as it lasts, not at every look."""
+        if trouble != self._trouble:
+            _LOG.error("%s", trouble)
+        self._trouble = trouble
+
+    async def _look(self) -> None:
+        try:
+            if await self._database.changed() or self._losing:
+                self._losing = False
+                async with self._swap:
+                    await self._load()
+            await self._clean()
+            self._trouble = ""
+        except FileLost as error:
+            await self._replace(str(error))
+        except DatabaseUnavailable as error:
+            if not error.lost:
+                raise
+            await self._replace(str(error))
+
+    async def _replace(self, why: str) -> None:
+        """The store is lost: nobody is a client any more until a writer has filled the new one."""
+        self._say(f"{why}; the registry begins anew, and tokens issued before are refused")
+        async with self._swap:
+            self._show(replace(self._snapshot, clients=MappingProxyType({}), owners=MappingProxyType({}), confirmed=False))
+            await self._database.close()
+            await self._begin()
+
+    async def _clean(self) -> None:
+        await self._flush_last_tokens()
+        now = self._clock()
+        if now - self._cleaned < self._times.housekeeping:
+            return
+        self._cleaned = now
+        self._revoked = {jti: exp for jti, exp in self._revoked.items() if exp >= now}
+        async with self._database.write() as connection:
+            await writing.purge(
+                connection, now=now, grace=self._times.deleted_clients, policy_grace=self._times.unused_policies
+            )
+
+    async def _flush_last_tokens(self) -> None:
+        due = self._last_tokens.due()
+        if due:
+            async with self._database.write() as connection:
+                await writing.save_last_tokens(connection, due, INTERVAL)
+            self._last_tokens.written(due)

@@ -1,0 +1,101 @@
+"""What requests are served from: an immutable picture of the registry, replaced as a whole when something changed.
+
+Owns the values and how rows become them. Must not know where rows come from (see `reading`).
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from holdfast.oauth.client_metadata import ClientMetadata
+from holdfast.policy.decision import Decision
+from holdfast.policy.evaluate import evaluate_client
+from holdfast.policy.model import EffectivePolicy
+from holdfast.x509.certificate import Certificate, CertificateError
+from holdfast_authserver.registry.claims import allowed_audiences
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedClient:
+    """A live client with all that a request needs to know of it, judged once, when it changed.
+
+    `decision`: whether its policy lets it be what it is; a denied client is known and gets nothing. `since`: when this
+    object took the client id, so that tokens of an earlier holder of the id can be told apart.
+    """
+
+    metadata: ClientMetadata
+    policy: EffectivePolicy
+    decision: Decision
+    anchors: tuple[Certificate, ...]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`instance_created`: tokens issued earlier are of a lost registry. `opened_at`: when this process opened it.
+
+    `confirmed`: since then a writer has compared every client with its object.
+    """
+
+    revision: int
+    instance: str
+    instance_created: datetime
+    opened_at: datetime
+    clients: Mapping[str, ServedClient]
+    confirmed: bool
+    owners: Mapping[str, str] = field(repr=False)
+    """Audience to the id of the client that owns it."""
+
+    def audience_owner(self, audience: str) -> ServedClient | None:
+        """The client whose `resourceServer` names this audience and may."""
+        owner = self.owners.get(audience)
+        return None if owner is None else self.clients.get(owner)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientChange:
+    """A client as it is now; `metadata` None: deleted."""
+
+    client_id: str
+    metadata: ClientMetadata | None
+    policy: EffectivePolicy | None
+    since: datetime
+
+
+def apply_changes(clients: Mapping[str, ServedClient], changes: Iterable[ClientChange]) -> Mapping[str, ServedClient]:
+    """The clients after the changes, as a new read-only mapping."""
+    changed = dict(clients)
+    for change in changes:
+        served = _serve(change)
+        if served is None:
+            changed.pop(change.client_id, None)
+        else:
+            changed[change.client_id] = served
+    return MappingProxyType(changed)
+
+
+def index_owners(clients: Mapping[str, ServedClient]) -> Mapping[str, str]:
+    """Who owns which audience. Registration lets no audience have two owners."""
+    return MappingProxyType(
+        {
+            audience: client_id
+            for client_id, client in clients.items()
+            for audience in allowed_audiences(client.metadata, client.policy)
+        }
+    )
+
+
+def _serve(change: ClientChange) -> ServedClient | None:
+    metadata, policy = change.metadata, change.policy
+    if metadata is None or policy is None:
+        return None
+    try:
+        anchors = tuple(Certificate.from_der(anchor.der) for anchor in metadata.trust_anchors)
+    except CertificateError as error:
+        _LOG.error("client %s is not served: a stored trust anchor is %s", metadata.client_id, error)
+        return None
+    return ServedClient(metadata, policy, evaluate_client(metadata, policy), anchors, change.since)

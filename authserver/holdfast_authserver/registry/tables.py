@@ -1,0 +1,91 @@
+"""The tables of the registry, as the newest migration leaves them. Must not know what the values mean."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, MetaData, String, Table
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC datetime, which SQLite would give back without its zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("confirmations", BigInteger, nullable=False),
+)
+"""One row. `revision` grows with every change of content; `confirmations` with every comparison a writer finished."""
+
+terms = Table(
+    "terms",
+    metadata,
+    Column("term", BigInteger, primary_key=True, autoincrement=False),
+    Column("holder", String(256), nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("put_at", UtcTime, nullable=False),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("client_id", String(2048), primary_key=True),
+    Column("namespace", String(253), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("uid", String(253), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("service_account", String(253), nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("value", JSON, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("last_token_at", UtcTime),
+    Column("deleted_at", UtcTime),
+    Index("clients_by_revision", "revision"),
+    Index("clients_by_policy", "policy"),
+)
+"""A deleted client keeps its row, and with it its place in the feed, until the grace period is over."""
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("client_id", String(2048), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("value", String(4096), primary_key=True),
+    Index("claims_by_value", "kind", "value"),
+)
+
+revoked_tokens = Table(
+    "revoked_tokens",
+    metadata,
+    Column("jti", String(256), primary_key=True),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("revoked_tokens_by_revision", "revision"),
+)

@@ -1,0 +1,114 @@
+"""Statements that change the registry. Each takes a connection inside `Database.write`, so what it read still holds."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from holdfast.oauth.client_metadata import ClientMetadata, to_json
+from holdfast.policy.model import EffectivePolicy
+from holdfast.policy.model import to_json as policy_to_json
+from holdfast_authserver.registry.claims import Claim
+from holdfast_authserver.registry.tables import claims, clients, instance, policies, revoked_tokens, terms
+
+
+async def insert_instance(connection: AsyncConnection, *, id_: str, now: datetime) -> None:
+    await connection.execute(
+        insert(instance).values(id=id_, created_at=now.replace(microsecond=0), revision=0, confirmations=0)
+    )
+
+
+async def next_revision(connection: AsyncConnection) -> int:
+    """Count one change of content and answer its number."""
+    await connection.execute(update(instance).values(revision=instance.c.revision + 1))
+    return int((await connection.execute(select(instance.c.revision))).scalar_one())
+
+
+async def count_confirmation(connection: AsyncConnection) -> None:
+    await connection.execute(update(instance).values(confirmations=instance.c.confirmations + 1))
+
+
+async def insert_term(connection: AsyncConnection, *, term: int, holder: str, now: datetime) -> None:
+    await connection.execute(insert(terms).values(term=term, holder=holder, opened_at=now))
+
+
+async def insert_policy(connection: AsyncConnection, policy: EffectivePolicy, now: datetime) -> None:
+    values = {"hash": policy.hash, "value": policy_to_json(policy), "put_at": now}
+    await connection.execute(insert(policies).values(values))
+
+
+async def save_client(
+    connection: AsyncConnection, client: ClientMetadata, held: Iterable[Claim], *, term: int, since: datetime, now: datetime
+) -> None:
+    """Replace the client's row and what it claims. `since`: when this object took the client id."""
+    values = {
+        "namespace": client.owner.namespace,
+        "name": client.owner.name,
+        "uid": client.owner.uid,
+        "generation": client.owner.generation,
+        "service_account": client.owner.service_account,
+        "term": term,
+        "policy": client.policy,
+        "digest": client.digest,
+        "value": to_json(client),
+        "revision": await next_revision(connection),
+        "since": since,
+        "updated_at": now,
+        "deleted_at": None,
+    }
+    if since == now:
+        values["last_token_at"] = None  # another object had the id before
+    row = upsert(clients).values(client_id=client.client_id, **values)
+    await connection.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
+    await _replace_claims(connection, client.client_id, held)
+
+
+async def _replace_claims(connection: AsyncConnection, client_id: str, held: Iterable[Claim]) -> None:
+    await connection.execute(delete(claims).where(claims.c.client_id == client_id))
+    rows = [{"client_id": client_id, "kind": claim.kind, "value": claim.value} for claim in sorted(held)]
+    if rows:
+        await connection.execute(insert(claims), rows)
+
+
+async def save_fence(connection: AsyncConnection, client: ClientMetadata, *, term: int) -> None:
+    """Remember who wrote last, where the content stays as it is: no new revision."""
+    await connection.execute(
+        update(clients)
+        .where(clients.c.client_id == client.client_id)
+        .values(term=term, generation=client.owner.generation, value=to_json(client))
+    )
+
+
+async def mark_deleted(connection: AsyncConnection, client_id: str, *, term: int, now: datetime) -> None:
+    """From now on the client is unknown and claims nothing; its row stays until `purge`."""
+    revision = await next_revision(connection)
+    await connection.execute(
+        update(clients).where(clients.c.client_id == client_id).values(deleted_at=now, revision=revision, term=term)
+    )
+    await connection.execute(delete(claims).where(claims.c.client_id == client_id))
+
+
+async def insert_revoked(connection: AsyncConnection, jti: str, expires_at: datetime) -> None:
+    row = upsert(revoked_tokens).values(jti=jti, expires_at=expires_at, revision=await next_revision(connection))
+    await connection.execute(row.on_conflict_do_nothing(index_elements=["jti"]))
+
+
+async def save_last_tokens(connection: AsyncConnection, seen: dict[str, datetime], interval: timedelta) -> None:
+    """Leaves a moment alone that is younger than `interval`: another worker wrote it."""
+    for client_id, at in seen.items():
+        old = clients.c.last_token_at
+        await connection.execute(
+            update(clients)
+            .where(clients.c.client_id == client_id, old.is_(None) | (old <= at - interval))
+            .values(last_token_at=at)
+        )
+
+
+async def purge(connection: AsyncConnection, *, now: datetime, grace: timedelta, policy_grace: timedelta) -> None:
+    """Forget clients deleted long ago, revocations of tokens that are expired, and policies nobody refers to."""
+    await connection.execute(delete(clients).where(clients.c.deleted_at < now - grace))
+    await connection.execute(delete(revoked_tokens).where(revoked_tokens.c.expires_at < now))
+    used = exists().where(clients.c.policy == policies.c.hash, clients.c.deleted_at.is_(None))
+    await connection.execute(delete(policies).where(policies.c.put_at < now - policy_grace, ~used))
