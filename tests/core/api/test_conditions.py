@@ -60,3 +60,11 @@ def test_every_reason_is_used_by_some_process() -> None:
     denials = {member.name for member in DenialReason}
 
     assert {member.name for member in Reason} - used - denials == set()
+
+
+def test_every_reason_has_its_advice_and_no_advice_is_for_an_unknown_one() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    headed = {word for line in page.splitlines() if line.startswith("### `") for word in re.findall(r"`(\w+)`", line)}
+
+    assert {str(member) for member in Reason if f"`{member}`" not in page} == set()
+    assert headed - set(Reason) == set()

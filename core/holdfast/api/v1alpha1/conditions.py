@@ -98,7 +98,6 @@ class Reason(StrEnum):
     TOKEN_ISSUED = "TokenIssued", "The client has got a token; status.lastTokenTime says when."
     NO_TOKEN_YET = "NoTokenYet", "The client has not asked for a token yet."
     ENFORCED = "Enforced", "The policy applies to every client it matches."
-    RELEASED = "Released", "The registration was removed before the object went."
 
     # Under way.
     PROGRESSING = "Progressing", "The object changed and is being worked on."
@@ -110,10 +109,6 @@ class Reason(StrEnum):
     REGISTRY_UNAVAILABLE = (
         "RegistryUnavailable",
         "The authorization server cannot be reached or asked to wait; tried again with growing pauses.",
-    )
-    CLUSTER_UNAVAILABLE = (
-        "ClusterUnavailable",
-        "The API server cannot be reached or asked to wait; tried again with growing pauses.",
     )
 
     # Accepted=False.
