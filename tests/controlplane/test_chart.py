@@ -11,6 +11,7 @@ import yaml
 
 from holdfast import __version__
 from holdfast_authserver.settings import Settings as ServerSettings
+from holdfast_operator.settings import Settings as OperatorSettings
 from tests.controlplane.plane.build import BuildError
 from tests.controlplane.plane.plane import ControlPlane, KubectlError
 from tools import generate_install
@@ -154,6 +155,25 @@ def test_every_setting_of_the_server_is_set_by_the_chart(render: Render) -> None
     assert set(_environment(render(), "authserver")) == known
 
 
+def test_every_setting_of_the_operator_is_set_by_the_chart_but_its_identity(render: Render) -> None:
+    """Which is the pod's host name by itself, and has to differ between replicas."""
+    known = {f"HOLDFAST_{name.upper()}" for name in OperatorSettings.model_fields if name != "identity"}
+
+    assert set(_environment(render(), "operator")) == known
+
+
+def test_the_processes_accept_the_environment_that_the_chart_gives_them(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = render()
+    for component in ("authserver", "operator"):
+        for name, value in _environment(documents, component).items():
+            monkeypatch.setenv(name, value)
+
+        settings: ServerSettings | OperatorSettings = ServerSettings() if component == "authserver" else _operator()
+        assert settings.ops_host == "0.0.0.0"  # set from outside: both have the loopback as default
+
+
 def test_helm_installs_upgrades_and_uninstalls_and_leaves_nothing(plane: ControlPlane, namespace: str) -> None:
     chart, release = str(generate_install.CHART), f"holdfast-{namespace}"
     where = (f"--namespace={namespace}", f"--kubeconfig={plane.kubeconfig}")
@@ -200,6 +220,10 @@ def test_the_image_is_built_from_every_folder_of_the_wheel() -> None:
 
     assert packages
     assert {f"!{package.split('/')[0]}/" for package in packages} <= set(allowed)
+
+
+def _operator() -> OperatorSettings:
+    return OperatorSettings()  # type: ignore[call-arg]  # required fields come from the environment
 
 
 def _helm(plane: ControlPlane, *arguments: str) -> subprocess.CompletedProcess[str]:
