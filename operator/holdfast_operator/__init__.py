@@ -1,1 +1,1 @@
-"""The operator: reconciles OAuthClient and MTLSPolicy objects into the registry. Only shell.py and its neighbours know kopf."""
+"""The operator: reconciles OAuthClient and MTLSPolicy objects into the registry. Only shell.py knows kopf."""

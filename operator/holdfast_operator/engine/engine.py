@@ -51,8 +51,10 @@ class Reconciles(Protocol):
     """What the engine asks of the reconciler."""
 
     cluster: Cluster
-    writes: int
-    """How many writes to the registry were made: tells its own change of the digest from somebody else's."""
+
+    @property
+    def writes(self) -> int:
+        """How many writes to the registry were made: tells its own change of the digest from somebody else's."""
 
     async def reconcile(self, key: Key) -> Outcome: ...
 

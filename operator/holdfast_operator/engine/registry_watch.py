@@ -11,7 +11,8 @@ from holdfast.registry.records import RegistryDescription
 class Describes(Protocol):
     """What the watch asks of the reconciler."""
 
-    writes: int
+    @property
+    def writes(self) -> int: ...
 
     async def describe(self) -> RegistryDescription: ...
 
@@ -30,10 +31,9 @@ class RegistryWatch:
         """Ask, remember, compare. Raises RegistryUnavailable."""
         before, writes_before = self._seen, self._writes
         self.reachable = False
-        writes = self._source.writes
         seen = await self._source.describe()
         self.reachable = True
-        self._seen, self._writes = seen, writes if writes == self._source.writes else -1
+        self._seen, self._writes = seen, self._source.writes
         if before is None or not seen.confirmed or before.instance != seen.instance:
             return True
         return before.digest != seen.digest and writes_before == self._source.writes

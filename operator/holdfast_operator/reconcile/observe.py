@@ -46,6 +46,7 @@ async def observe(
         settings=settings,
         registry=seen.result(),
         namespace_labels=dict(found["metadata"].get("labels") or {}),
+        namespace_ends=bool(found["metadata"].get("deletionTimestamp")),
         policies=tuple(policies.result()),
         certificates=tuple(certificates.result()),
         requests=requests.result(),

@@ -43,6 +43,8 @@ class Observed:
     settings: ReconcileSettings
     registry: RegistrySeen | RegistryUnreachable
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    namespace_ends: bool = False
+    """The namespace is being deleted: nothing new can be made in it, and the client will be deleted in a moment."""
     policies: tuple[Object, ...] = ()
     """Every MTLSPolicy there is."""
     certificates: tuple[Object, ...] = ()

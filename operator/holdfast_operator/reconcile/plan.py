@@ -46,6 +46,8 @@ def plan(observed: Observed) -> Plan:
     """Never raises on a bad object: what is wrong with it becomes a condition."""
     if observed.client["metadata"].get("deletionTimestamp"):
         return plan_deletion(observed)
+    if observed.namespace_ends:
+        return Plan()
     policy = effective_policy(
         [in_force(p) for p in observed.policies],
         observed.namespace_labels,

@@ -1,0 +1,117 @@
+"""`KubernetesCluster`: the `Cluster` port on an API server.
+
+Owns how the port's verbs become requests: live reads, server-side apply by the field manager `holdfast`, finalizers by a
+JSON patch that tests the resourceVersion. The operator has no verb on Secrets, and none is here.
+Neighbours: `kubernetes_api` (connection and errors), `holdfast_operator.reconcile.ports`.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotFound, path_of, resource_path
+from holdfast_operator.reconcile.ports import ClusterError, Conflict, Kind, Object, Rejected
+
+FIELD_MANAGER = "holdfast"
+PAGE = 500
+"""Objects per answer of a listing."""
+APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+MAX_NOTE = 1024
+"""Characters of an Event's note."""
+
+log = logging.getLogger(__name__)
+
+
+class KubernetesCluster:
+    """Plain dicts over one shared connection."""
+
+    def __init__(self, api: KubernetesApi, instance: str) -> None:
+        """`instance`: who reports events, such as the pod's name."""
+        self._api, self._instance = api, instance
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        try:
+            found: Object = await self._api.call("GET", path_of(kind, namespace, name))
+        except NotFound:
+            return None
+        return found
+
+    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+        query = {"limit": str(PAGE)}
+        if labels:
+            query["labelSelector"] = ",".join(f"{k}={v}" for k, v in labels.items())
+        found: list[Object] = []
+        while True:
+            page = await self._api.call("GET", path_of(kind, namespace), query=query)
+            # A list leaves these out of its items.
+            found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            following = page["metadata"].get("continue")
+            if not following:
+                return found
+            query["continue"] = following
+
+    async def apply(self, kind: Kind, obj: Object) -> Object:
+        return await self._apply(kind, obj)
+
+    async def apply_status(self, kind: Kind, obj: Object) -> Object:
+        return await self._apply(kind, obj, "status")
+
+    async def _apply(self, kind: Kind, obj: Object, *subresource: str) -> Object:
+        metadata = obj["metadata"]
+        path = path_of(kind, metadata.get("namespace"), metadata["name"], *subresource)
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        try:
+            applied: Object = await self._api.call("PATCH", path, query=query, body=obj, content_type=APPLY)
+        except NotFound as error:
+            raise Conflict(f"{kind.kind} {metadata['name']} is gone: {error}") from error
+        return applied
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        try:
+            await self._api.call("DELETE", path_of(kind, namespace, name), body={"preconditions": {"uid": uid}})
+        except (NotFound, Conflict):
+            return  # absent, or another object of that name
+
+    async def set_finalizers(self, kind: Kind, obj: Object, finalizers: Sequence[str]) -> Object | None:
+        metadata = obj["metadata"]
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            {"op": "add", "path": "/metadata/finalizers", "value": [*finalizers]},
+        ]
+        path = path_of(kind, metadata.get("namespace"), metadata["name"])
+        try:
+            found: Object = await self._api.call("PATCH", path, body=patch, content_type=JSON_PATCH)
+        except NotFound:
+            return None
+        except Rejected as error:
+            # An API server answers 422 when the test of a JSON patch fails.
+            raise Conflict(f"{kind.kind} {metadata['name']} has changed: {error}") from error
+        is_gone = found["metadata"].get("deletionTimestamp") and not found["metadata"].get("finalizers")
+        return None if is_gone else found
+
+    async def record_event(self, kind: Kind, obj: Object, *, warning: bool, reason: str, message: str) -> None:
+        namespace = obj["metadata"].get("namespace") or "default"
+        event = self._event(kind, obj, namespace, warning=warning, reason=reason, message=message)
+        try:
+            await self._api.call("POST", resource_path("events.k8s.io", "v1", "events", namespace, ()), body=event)
+        except (ClusterError, NotFound) as error:
+            log.info("event %s on %s %s was not recorded: %s", reason, kind.kind, obj["metadata"]["name"], error)
+
+    def _event(self, kind: Kind, obj: Object, namespace: str, *, warning: bool, reason: str, message: str) -> Object:
+        metadata = obj["metadata"]
+        regarding = {k: metadata[k] for k in ("namespace", "name", "uid", "resourceVersion") if k in metadata}
+        return {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"namespace": namespace, "name": f"{metadata['name'][:200]}.{secrets.token_hex(8)}"},
+            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": "holdfast.dev/operator",
+            "reportingInstance": self._instance[:128],
+            "action": "Reconcile",
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "note": message[:MAX_NOTE],
+            "regarding": {"apiVersion": kind.api_version, "kind": kind.kind, **regarding},
+        }

@@ -1,0 +1,58 @@
+"""While we hold the Lease the engine works; otherwise it only listens, so that taking over costs no listing of watches.
+
+Owns the order: Lease, engine; engine off, Lease back. Neighbours: `lease`, `engine`; `main` starts and stops it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from holdfast_operator.engine.engine import Engine
+from holdfast_operator.engine.lease import Elector
+from holdfast_operator.reconcile.ports import ClusterError
+
+log = logging.getLogger(__name__)
+
+START_AGAIN = 1.0
+"""Seconds until the engine is started again after its first listing has failed."""
+
+
+class Leadership:
+    """`new_term`: called before the engine starts, so that the first write opens a term above all others."""
+
+    def __init__(self, elector: Elector, engine: Engine, new_term: Callable[[], None]) -> None:
+        self._elector, self._engine, self._new_term = elector, engine, new_term
+
+    async def run(self) -> None:
+        """Lead whenever possible, until cancelled; then the engine is off and the Lease given back."""
+        while True:
+            await self._elector.contend()
+            try:
+                await self._lead()
+            finally:
+                await self._engine.stop()
+                await self._elector.release()
+
+    async def _lead(self) -> None:
+        """Until the Lease is lost or a newer writer is at work."""
+        self._new_term()
+        working = asyncio.create_task(self._work())
+        holding = asyncio.create_task(self._elector.hold())
+        try:
+            done, _ = await asyncio.wait((working, holding), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (working, holding):
+                task.cancel()
+            await asyncio.gather(working, holding, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self._engine.start()
+                break
+            except ClusterError as error:
+                log.warning("the first listing failed, again in %.0f s: %s", START_AGAIN, error)
+                await asyncio.sleep(START_AGAIN)
+        await self._engine.superseded.wait()

@@ -1,0 +1,194 @@
+"""The operator's composition root: what is built from what, in which order it starts, and how it stops.
+
+Neighbours: `shell` (kopf), `engine` (queue, Lease), `reconcile` (decisions), `adapters` (Kubernetes, admin API).
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from holdfast.clock import system_clock
+from holdfast_operator.adapters.admin_api import HttpRegistry
+from holdfast_operator.adapters.kubernetes import KubernetesCluster
+from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
+from holdfast_operator.adapters.lease_store import KubernetesLeaseStore
+from holdfast_operator.engine.engine import Engine, EngineSettings
+from holdfast_operator.engine.leadership import Leadership
+from holdfast_operator.engine.lease import Elector
+from holdfast_operator.metrics import Metrics
+from holdfast_operator.ops import OpsServer
+from holdfast_operator.reconcile.ports import Kind, Object
+from holdfast_operator.reconcile.reconciler import Reconciler
+from holdfast_operator.reconcile.settings import ReconcileSettings
+from holdfast_operator.settings import Settings
+from holdfast_operator.shell import EventSink, Shell
+
+log = logging.getLogger(__name__)
+
+STOP_LIMIT = 15.0
+"""Seconds for kopf to end after the Lease was given back; a thread that takes longer ends with the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    shell: Shell
+    engine: Engine
+    elector: Elector
+    leadership: Leadership
+    metrics: Metrics
+
+
+def main() -> int:
+    """`holdfast operator`: 0 after SIGTERM, 1 when it could not go on, 2 when it could not start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # from the environment
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "HOLDFAST_" + "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"holdfast operator: {name}: {problem['msg']}", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(run(settings))
+    except (NotConfigured, OSError) as error:
+        print(f"holdfast operator: {error}", file=sys.stderr)
+        return 2
+    except WatchesEnded as error:
+        print(f"holdfast operator: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class WatchesEnded(Exception):
+    """kopf ended by itself: without events there is nothing to do but to start anew."""
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises NotConfigured, OSError (the ops listener), WatchesEnded."""
+    stopping = _stop_on_signals()
+    async with AsyncExitStack() as running:
+        parts = await _build(settings, running)
+        ops = _ops(settings, parts)
+        await ops.start()
+        running.push_async_callback(ops.stop)
+        parts.shell.start()
+        running.push_async_callback(_end_shell, parts.shell)
+        leading = asyncio.create_task(parts.leadership.run())
+        running.push_async_callback(_cancel, leading)  # undone first: the Lease is back before kopf is asked to stop
+        await _until(stopping, parts.shell, leading)
+        log.info("stopping")
+
+
+async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
+    identity = settings.identity or f"{socket.gethostname()}_{os.getpid()}"
+    api = await KubernetesApi.connect()
+    running.push_async_callback(api.close)
+    registry = HttpRegistry(
+        settings.admin_url,
+        ca_file=settings.admin_ca_file,
+        cert_file=settings.admin_cert_file,
+        key_file=settings.admin_key_file,
+    )
+    running.push_async_callback(registry.close)
+    reconciler = Reconciler(
+        KubernetesCluster(api, identity),
+        registry,
+        ReconcileSettings(
+            trust_domain=settings.trust_domain,
+            cluster_domain=settings.cluster_domain,
+            holder=identity,
+            release_after=settings.release_after,
+        ),
+        system_clock,
+    )
+    metrics = Metrics()
+    engine = Engine(reconciler, EngineSettings(workers=settings.workers, resync=settings.resync), observer=metrics.passed)
+    store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
+    elector = Elector(store, identity, system_clock)
+    _show(metrics, engine, elector)
+    return _Parts(
+        shell=Shell(_sink(engine, metrics)),
+        engine=engine,
+        elector=elector,
+        leadership=Leadership(elector, engine, reconciler.abandon_term),
+        metrics=metrics,
+    )
+
+
+def _sink(engine: Engine, metrics: Metrics) -> EventSink:
+    """From kopf's thread into our loop."""
+    loop = asyncio.get_running_loop()
+
+    def take_in(kind: Kind, obj: Object, deleted: bool) -> None:
+        metrics.event(kind.kind)
+        engine.on_change(kind, obj, deleted=deleted)
+
+    def sink(kind: Kind, obj: Object, deleted: bool) -> None:
+        loop.call_soon_threadsafe(take_in, kind, obj, deleted)
+
+    return sink
+
+
+def _show(metrics: Metrics, engine: Engine, elector: Elector) -> None:
+    metrics.gauge("holdfast_operator_queue_keys", "Keys that are due.", lambda: len(engine.queue))
+    metrics.gauge("holdfast_operator_failing_keys", "Keys whose last pass failed.", lambda: len(engine.queue.failing))
+    metrics.gauge("holdfast_operator_leading", "1 while this replica holds the Lease.", lambda: float(elector.leading))
+    metrics.gauge(
+        "holdfast_operator_registry_reachable",
+        "1 while the authorization server answers.",
+        lambda: float(bool(engine.registry_watch.reachable)),
+    )
+
+
+def _ops(settings: Settings, parts: _Parts) -> OpsServer:
+    def healthy() -> str | None:
+        return "the watches have ended" if parts.shell.ended.done() else None
+
+    def ready() -> str | None:
+        if not parts.shell.ready:
+            return "the watches have not started yet"
+        if parts.elector.leading and not parts.engine.running:
+            return "holds the Lease and has not listed everything yet"
+        return healthy()
+
+    return OpsServer(settings.ops_host, settings.ops_port, healthy=healthy, ready=ready, metrics=parts.metrics.text)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _until(stopping: asyncio.Event, shell: Shell, leading: "asyncio.Task[None]") -> None:
+    """Until a signal, or until a part has ended that must not. Raises WatchesEnded, or what ended it."""
+    asked = asyncio.create_task(stopping.wait())
+    ended = asyncio.wrap_future(shell.ended)
+    try:
+        await asyncio.wait((asked, ended, leading), return_when=asyncio.FIRST_COMPLETED)
+        if leading.done():
+            leading.result()
+        if not asked.done():
+            reason = ended.exception() if ended.done() else None
+            raise WatchesEnded(f"the watches have ended{f': {reason}' if reason else ''}")
+    finally:
+        asked.cancel()
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _end_shell(shell: Shell) -> None:
+    shell.stop()
+    await asyncio.wait((asyncio.wrap_future(shell.ended),), timeout=STOP_LIMIT)

@@ -1,0 +1,49 @@
+"""What the operator counts. Owns names and labels; `ops` shows them."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from holdfast_operator.reconcile.ports import Key
+
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """One process's own registry of metrics."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._passes = Counter(
+            "holdfast_operator_passes", "Passes by kind and result.", ["kind", "result"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "holdfast_operator_pass_seconds", "How long a pass took.", ["kind"], buckets=_BUCKETS, registry=self._registry
+        )
+        self._events = Counter(
+            "holdfast_operator_watch_events", "Events the watches brought, by kind.", ["kind"], registry=self._registry
+        )
+        self._last_event = Gauge(
+            "holdfast_operator_last_watch_event_timestamp_seconds",
+            "When the newest event of a kind came.",
+            ["kind"],
+            registry=self._registry,
+        )
+
+    def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Show a value that is asked for when it is read."""
+        Gauge(name, meaning, registry=self._registry).set_function(value)
+
+    def passed(self, key: Key, seconds: float, result: str) -> None:
+        """A pass has ended."""
+        self._passes.labels(key.kind.kind, result).inc()
+        self._seconds.labels(key.kind.kind).observe(seconds)
+
+    def event(self, kind: str) -> None:
+        """A watch brought an event."""
+        self._events.labels(kind).inc()
+        self._last_event.labels(kind).set_to_current_time()
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it."""
+        return generate_latest(self._registry)

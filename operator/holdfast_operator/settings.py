@@ -1,0 +1,76 @@
+"""Every setting of the operator: environment variables `HOLDFAST_…`, and one optional YAML file.
+
+The environment wins over the file that HOLDFAST_CONFIG_FILE names. The cluster is that of KUBECONFIG, or the one the
+process runs in. Owns names, defaults and what is wrong with a single value.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+CONFIG_FILE_VARIABLE = "HOLDFAST_CONFIG_FILE"
+_DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+
+
+def _https_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"expected an https URL without query and fragment, found {value!r}")
+    return value.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """Attributes are environment variables with `HOLDFAST_` before them, in upper case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
+    )
+
+    admin_url: Annotated[str, AfterValidator(_https_url)]
+    """The authorization server's admin listener."""
+    admin_ca_file: Path
+    """CA that the admin listener's certificate has to lead to."""
+    admin_cert_file: Path
+    """The operator's certificate for the admin listener."""
+    admin_key_file: Path
+    """Its key. All three files are read again when they change."""
+
+    trust_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
+    """SPIFFE trust domain of the certificates that are asked for."""
+    cluster_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
+    """DNS domain of the cluster."""
+
+    lease_namespace: Annotated[str, Field(min_length=1, max_length=63)] = "holdfast-system"
+    """Namespace of the Lease by which one of several replicas works."""
+    lease_name: Annotated[str, Field(min_length=1, max_length=253)] = "holdfast-operator"
+    """Name of that Lease."""
+    identity: str = ""
+    """Who holds the Lease and reports events. Empty: the host's name, which is the pod's, and the process id."""
+
+    ops_host: str = "127.0.0.1"
+    ops_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Plain HTTP: health, readiness, metrics. 0: any free port."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Passes at the same time."""
+    resync: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds after which an object is looked at even if nothing happened."""
+    release_after: Annotated[float, Field(ge=0)] = 10.0
+    """Seconds a deletion waits for a server that cannot be reached."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        named = os.environ.get(CONFIG_FILE_VARIABLE)
+        file = (YamlConfigSettingsSource(settings_cls, yaml_file=named),) if named else ()
+        return (init_settings, env_settings, *file)

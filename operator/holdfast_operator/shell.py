@@ -1,0 +1,104 @@
+"""Everything that knows kopf: watches whose raw events are handed to our own engine.
+
+Only `on.event` handlers are registered, so kopf writes nothing to any object: no annotation, no finalizer, no status.
+kopf runs in a thread with an event loop of its own, because it takes every task of its loop, and the signals of the main
+thread, for its own. Must not decide anything. Neighbour: `main` gives it where to put events.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import kopf
+
+from holdfast_operator.engine.index import FOLLOWED
+from holdfast_operator.reconcile.ports import Kind, Object
+
+EventSink = Callable[[Kind, Object, bool], None]
+"""Kind, object, whether it was deleted. Called in kopf's thread; must return at once."""
+
+_QUIET_LOGGERS = ("kopf.objects", "kopf.activities", "kopf._core", "kopf._cogs")
+"""kopf tells of every event; what matters of it comes as a warning."""
+
+
+class Shell:
+    """Watches every followed kind in all namespaces, from `start` until `stop`."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+        self.ended: Future[None] = Future()
+        """Done when the watches have ended, with the error that ended them, if any."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether kopf has started all it was asked to start."""
+        return self._ready.is_set()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for name in _QUIET_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; `ended` says when it has."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._operate())
+        except BaseException as error:
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(None)
+
+    async def _operate(self) -> None:
+        await kopf.operator(
+            registry=_registry(self._sink),
+            settings=_settings(),
+            standalone=True,
+            clusterwide=True,
+            stop_flag=self._stop,
+            ready_flag=self._ready,
+        )
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True  # needs no rights on CRDs and namespaces; the CRDs are installed first
+    settings.peering.standalone = True  # peers of equal priority pause one another; our Lease decides
+    settings.posting.enabled = False  # events are ours, on transitions only
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 290  # below the five minutes after which idle connections are cut
+    settings.watching.client_timeout = 300
+    settings.watching.connect_timeout = 10
+    settings.networking.request_timeout = 30
+    settings.queueing.idle_timeout = 0.5  # a worker of kopf's own per object lives this long; ours do the work
+    settings.process.ultimate_exiting_timeout = 40  # below the grace period of the pod
+    return settings
+
+
+def _registry(sink: EventSink) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(_login)
+    for kind in FOLLOWED:
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(_handler(kind, sink))
+    return registry
+
+
+def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """Explicitly, so that it does not depend on which client library is installed."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+def _handler(kind: Kind, sink: EventSink) -> Callable[..., Any]:
+    async def observe(event: dict[str, Any], **_: Any) -> None:
+        sink(kind, dict(event["object"]), event["type"] == "DELETED")
+
+    return observe
