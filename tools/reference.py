@@ -15,6 +15,7 @@ _LIMITS = (
     ("minLength", "at least {} characters"),
     ("maxLength", "at most {} characters"),
     ("minimum", "at least {}"),
+    ("maximum", "at most {}"),
     ("minItems", "at least {} items"),
     ("maxItems", "at most {} items"),
     ("maxProperties", "at most {} entries"),

@@ -112,7 +112,7 @@ class PrivateKey(Part):
 
     algorithm: Literal["ECDSA", "RSA"] = "ECDSA"
     """Kind of key."""
-    size: Annotated[int | None, Field(json_schema_extra={"format": "int32"})] = None
+    size: Annotated[int | None, Field(ge=0, le=16384, json_schema_extra={"format": "int32"})] = None
     """Bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072 or 4096 for RSA (default 2048)."""
 
 

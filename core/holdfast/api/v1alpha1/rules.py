@@ -84,10 +84,8 @@ def _found(value: Any) -> str:
 
 def _evaluate(rule: _Rule, value: Any, old: Any) -> str | None:
     """What a broken rule says; None when it holds."""
-    activation = {"self": json_to_cel(value)}
-    if rule.of_a_change:
-        activation["oldSelf"] = json_to_cel(old)
     try:
+        activation = {"self": json_to_cel(value)} | ({"oldSelf": json_to_cel(old)} if rule.of_a_change else {})
         return None if rule.program.evaluate(activation) else rule.message
-    except CELEvalError as error:
+    except (CELEvalError, ValueError) as error:  # ValueError: a number beyond 64 bits, a date out of YAML
         return f"{rule.message} (the rule could not be evaluated: {error.args[0]})"

@@ -19,7 +19,7 @@ from jsonschema.validators import extend
 from holdfast.api.v1alpha1.base import JsonSchema
 from holdfast.oauth.client_metadata import Problem
 
-BLOCKING = {"type", "required", "enum", "maxLength", "maxItems", "maxProperties"}
+BLOCKING = {"type", "required", "enum", "format", "maxLength", "maxItems", "maxProperties"}
 """Keywords after whose violation the API server does not evaluate rules: their cost would have no bound."""
 
 _TEXT = {
@@ -30,12 +30,15 @@ _TEXT = {
     "minItems": "Invalid value: {size}: {field} in body should have at least {limit} items",
     "minLength": "Invalid value: {value}: {field} in body should be at least {limit} chars long",
     "minimum": "Invalid value: {value}: {field} in body should be greater than or equal to {limit}",
+    "maximum": "Invalid value: {value}: {field} in body should be less than or equal to {limit}",
     "pattern": "Invalid value: {value}: {field} in body should match '{limit}'",
     "format": "Invalid value: {value}: {field} in body must be of type {limit}: {value}",
     "type": 'Invalid value: "{kind}": {field} in body must be of type {limit}: "{kind}"',
     "x-kubernetes-list-type": "Duplicate value: {duplicate}",
 }
 _KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+_BITS = {"int32": 31, "int64": 63}
 
 
 def shown(value: object) -> str:
@@ -125,6 +128,8 @@ def _required(_: Draft4Validator, names: list[str], instance: object, __: JsonSc
 def _format(_: Draft4Validator, name: str, instance: object, __: JsonSchema) -> Errors:
     if name == "date-time" and isinstance(instance, str) and not _is_time(instance):
         yield ValidationError("")
+    if name in _BITS and isinstance(instance, int) and not -(2 ** _BITS[name]) <= instance < 2 ** _BITS[name]:
+        yield ValidationError("")
 
 
 def _is_time(text: str) -> bool:
@@ -143,7 +148,7 @@ def _list_type(_: Draft4Validator, list_type: str, instance: object, schema: Jso
             if not isinstance(entry, dict):
                 continue
             entry = {key: entry.get(key) for key in schema["x-kubernetes-list-map-keys"]}
-        identity = json.dumps(entry, sort_keys=True)
+        identity = json.dumps(entry, sort_keys=True, default=str)
         if identity in seen:
             yield ValidationError(shown(entry), path=[index])
         seen.add(identity)
