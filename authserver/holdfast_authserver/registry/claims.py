@@ -34,7 +34,9 @@ def allowed_audiences(client: ClientMetadata, policy: EffectivePolicy) -> tuple[
 
 def claims_of(client: ClientMetadata, policy: EffectivePolicy) -> frozenset[Claim]:
     """Raises CertificateError when an anchor is no certificate."""
-    return frozenset((*(Claim(ClaimKind.AUDIENCE, a) for a in allowed_audiences(client, policy)), *_subjects(client, policy)))
+    return frozenset(
+        (*(Claim(ClaimKind.AUDIENCE, a) for a in allowed_audiences(client, policy)), *_subjects(client, policy))
+    )
 
 
 def _subjects(client: ClientMetadata, policy: EffectivePolicy) -> Iterator[Claim]:

@@ -48,6 +48,11 @@ class Database:
         self._watcher: AsyncConnection | None = None
         self._seen: tuple[int, sqlite_file.FileStamp] | None = None
 
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """Which file was opened; None before the first look."""
+        return None if self._seen is None else self._seen[1].identity
+
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that no other writer is in. Raises DatabaseUnavailable."""

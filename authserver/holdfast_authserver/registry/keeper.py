@@ -23,7 +23,7 @@ from holdfast.registry.records import Endpoints
 from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
 from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
-from holdfast_authserver.registry.opening import open_instance
+from holdfast_authserver.registry.opening import open_instance, set_aside
 from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, index_owners
 from holdfast_authserver.registry.sqlite_file import FileLost
 from holdfast_authserver.registry.writer import RegistryWriter
@@ -39,7 +39,7 @@ class RegistryOpenError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """`poll`: seconds between looks at the store. The rest: how long what nobody needs is kept, and how often that is seen to."""
+    """`poll`: seconds between looks at the store. The rest: how long what nobody needs is kept, and when it is removed."""
 
     poll: float = 0.25
     deleted_clients: timedelta = timedelta(hours=24)
@@ -211,6 +211,8 @@ class RegistryKeeper:
             await self._clean()
             self._trouble = ""
         except FileLost as error:
+            if error.broken:
+                await set_aside(self._database, self._clock(), str(error))
             await self._replace(str(error))
         except DatabaseUnavailable as error:
             if not error.lost:

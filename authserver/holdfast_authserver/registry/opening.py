@@ -15,7 +15,10 @@ from holdfast_authserver.registry.reading import InstanceRow
 
 
 async def open_instance(database: Database, now: datetime) -> InstanceRow:
-    """Who the store is; a new one where there was none, or a broken one. Raises OSError, CommandError, DatabaseUnavailable."""
+    """Who the store is; a new one where there was none, or a broken one.
+
+    Raises OSError, `alembic.util.CommandError`, DatabaseUnavailable.
+    """
     lock = await asyncio.to_thread(sqlite_file.lock, database.path)
     try:
         await asyncio.to_thread(sqlite_file.prepare, database.path, now)
@@ -27,5 +30,16 @@ async def open_instance(database: Database, now: datetime) -> InstanceRow:
                 found = await reading.read_instance(connection)
             assert found is not None
             return found
+    finally:
+        os.close(lock)
+
+
+async def set_aside(database: Database, now: datetime, why: str) -> None:
+    """Move the file of `database` away, which broke while it was in use."""
+    if database.identity is None:
+        return
+    lock = await asyncio.to_thread(sqlite_file.lock, database.path)
+    try:
+        sqlite_file.set_aside_if(database.path, database.identity, now, why)
     finally:
         os.close(lock)

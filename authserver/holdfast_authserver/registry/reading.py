@@ -4,12 +4,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.oauth.client_metadata import InvalidClientMetadata, Owner, from_json
+from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Owner, from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
 from holdfast.registry.records import ClientSummary, StoredClient
@@ -123,15 +123,21 @@ async def read_revoked(connection: AsyncConnection, after: int) -> dict[str, dat
     return {row.jti: row.expires_at for row in await connection.execute(wanted)}
 
 
-async def read_other_claimant(
-    connection: AsyncConnection, claim: Claim, *, client_id: str, namespace: str
-) -> Row[Any] | None:
-    """Another live client that holds a claim which the kind of claim lets only one have; None when it is free."""
+class Holder(NamedTuple):
+    """The object that holds a claim."""
+
+    namespace: str
+    name: str
+
+
+async def read_other_holder(connection: AsyncConnection, claim: Claim, client: ClientMetadata) -> Holder | None:
+    """Who else holds a claim that cannot be shared with `client`; None when it is free."""
     wanted = (
-        select(clients.c.client_id, clients.c.namespace, clients.c.name)
+        select(clients.c.namespace, clients.c.name)
         .join(claims, claims.c.client_id == clients.c.client_id)
-        .where(claims.c.kind == claim.kind, claims.c.value == claim.value, clients.c.client_id != client_id)
+        .where(claims.c.kind == claim.kind, claims.c.value == claim.value, clients.c.client_id != client.client_id)
     )
     if claim.kind is ClaimKind.SUBJECT:
-        wanted = wanted.where(clients.c.namespace != namespace)
-    return (await connection.execute(wanted.limit(1))).one_or_none()
+        wanted = wanted.where(clients.c.namespace != client.owner.namespace)
+    row = (await connection.execute(wanted.limit(1))).first()
+    return None if row is None else Holder(row.namespace, row.name)

@@ -25,7 +25,11 @@ class FileStamp:
 
 
 class FileLost(Exception):
-    """The file is gone, is another one, or is no database; the message says which."""
+    """The file is gone, is another one, or is broken; the message says which."""
+
+    def __init__(self, message: str, *, broken: bool = False) -> None:
+        self.broken = broken
+        super().__init__(message)
 
 
 def stamp(path: Path) -> FileStamp:
@@ -36,7 +40,7 @@ def stamp(path: Path) -> FileStamp:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileLost(f"{path} is gone") from error
     if head != _MAGIC:
-        raise FileLost(f"{path} is no SQLite database any more")
+        raise FileLost(f"{path} is no SQLite database any more", broken=True)
     return FileStamp((found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns))
 
 
@@ -51,11 +55,11 @@ def check_content(path: Path) -> None:
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             return  # busy is not broken
-        raise FileLost(f"{path} is broken: {error}") from error
+        raise FileLost(f"{path} is broken: {error}", broken=True) from error
     except sqlite3.DatabaseError as error:
-        raise FileLost(f"{path} is broken: {error}") from error
+        raise FileLost(f"{path} is broken: {error}", broken=True) from error
     if found != ("ok",):
-        raise FileLost(f"{path} is broken: {found}")
+        raise FileLost(f"{path} is broken: {found}", broken=True)
 
 
 def lock(path: Path) -> int:
@@ -79,6 +83,19 @@ def prepare(path: Path, now: datetime) -> None:
             path.with_name(path.name + suffix).unlink(missing_ok=True)  # a log without its database would be replayed
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
+
+
+def set_aside_if(path: Path, identity: tuple[int, int], now: datetime, why: str) -> None:
+    """Move a file that broke in use out of the way, unless another process has replaced it already. Under `lock`.
+
+    Before its connections are closed: SQLite would write its log into it and leave something half right.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if (found.st_dev, found.st_ino) == identity:
+        _set_aside(path, now, why)
 
 
 def _set_aside(path: Path, now: datetime, why: str) -> None:

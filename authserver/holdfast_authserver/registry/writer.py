@@ -28,6 +28,7 @@ from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescript
 from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.claims import Claim, ClaimKind, claims_of
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable
+from holdfast_authserver.registry.reading import Holder
 from holdfast_authserver.registry.rules import check_metadata
 from holdfast_authserver.registry.snapshot import Snapshot
 
@@ -128,9 +129,7 @@ class RegistryWriter:
         _check_client_id(client, policy, row)
         held = claims_of(client, policy)
         for claim in sorted(held):
-            other = await reading.read_other_claimant(
-                connection, claim, client_id=client.client_id, namespace=client.owner.namespace
-            )
+            other = await reading.read_other_holder(connection, claim, client)
             if other is not None:
                 raise _taken(claim, client, other)
         return held
@@ -222,11 +221,12 @@ def _check_client_id(client: ClientMetadata, policy: EffectivePolicy, row: Row[A
         raise RegistrationRefused(RefusalReason.CLIENT_ID_NOT_ALLOWED, decision.message)
 
 
-def _taken(claim: Claim, client: ClientMetadata, other: Row[Any]) -> RegistrationRefused:
+def _taken(claim: Claim, client: ClientMetadata, other: Holder) -> RegistrationRefused:
     holder, who = f"{other.namespace}/{other.name}", f"{client.owner.namespace}/{client.owner.name}"
     if claim.kind is ClaimKind.AUDIENCE:
         message = f"audience {claim.value}: {holder} owns it, {who} asked for it"
         return RegistrationRefused(RefusalReason.AUDIENCE_TAKEN, message)
     return RegistrationRefused(
-        RefusalReason.SUBJECT_TAKEN, f"subject {claim.value.split(' under ')[0]}: {holder} has it under the same CA, {who} asked"
+        RefusalReason.SUBJECT_TAKEN,
+        f"subject {claim.value.split(' under ')[0]}: {holder} has it under the same CA, {who} asked",
     )
