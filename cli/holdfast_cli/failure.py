@@ -18,12 +18,13 @@ class Failure(click.ClickException):
     def __init__(self, message: str, exit_code: int = UNUSABLE) -> None:
         super().__init__(" ".join(message.split()))
         self._code = exit_code
+        # Now: when it is shown, the command is over and click does not know it any more.
+        context = click.get_current_context(silent=True)
+        self._command = f"holdfast {context.info_name}" if context is not None and context.parent else "holdfast"
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]  # click reads it only; as a class it cannot differ
         return self._code
 
     def show(self, file: IO[Any] | None = None) -> None:
-        context = click.get_current_context(silent=True)
-        name = context.command_path if context is not None else "holdfast"
-        click.echo(f"{name}: {self.message}", file=file or sys.stderr)
+        click.echo(f"{self._command}: {self.message}", file=file or sys.stderr)

@@ -1,6 +1,6 @@
 """`holdfast token`: gets a certificate-bound token with a certificate, and prints it or calls an API with it.
 
-Owns the command and how a refusal is told. The requests stand in `token_request`.
+Owns the command and how a refusal is told. Neighbours: `holdfast.client` does the work, as it does in applications.
 """
 
 import json
@@ -9,27 +9,29 @@ from pathlib import Path
 import click
 import httpx
 
+from holdfast.client import BoundTokenAuth, ClientError, TokenRefused, bound_client
+from holdfast.client.generation import BoundToken
+from holdfast.clock import system_clock
 from holdfast_cli.failure import REFUSED, Failure
-from holdfast_cli.token_request import TokenRefused, TokenWish, Unreachable, call, connect, discover, fetch
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(name="token")
 @click.option("--cert", type=FILE, required=True, help="The client's certificate with its chain, PEM.")
-@click.option("--key", type=FILE, help="Its private key, PEM; by default in the file of --cert.")
+@click.option("--key", type=FILE, required=True, help="Its private key, PEM.")
 @click.option("--ca", type=FILE, help="The CA of the authorization server, PEM; by default the system's.")
 @click.option("--issuer", help="The authorization server; its metadata (RFC 8414) says where the token endpoint is.")
 @click.option("--token-endpoint", help="The token endpoint on the mTLS host, instead of --issuer.")
 @click.option("--client-id", required=True)
 @click.option("--scope", "scopes", multiple=True, help="A scope to ask for; may be given more than once.")
 @click.option("--resource", help="Whom the token is for (RFC 8707); by default the client's first.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
-@click.option("--call", "url", help="Call this URL with token and certificate, and print what it answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: token, scope and seconds until it ends.")
+@click.option("--call", "url", help="GET this URL with token and certificate, and print what it answers.")
 @click.option("--call-ca", type=FILE, help="The CA of that API, PEM; by default that of --ca.")
 def command(
     cert: Path,
-    key: Path | None,
+    key: Path,
     ca: Path | None,
     issuer: str | None,
     token_endpoint: str | None,
@@ -46,23 +48,42 @@ def command(
     """
     if (issuer is None) == (token_endpoint is None):
         raise Failure("expected exactly one of --issuer and --token-endpoint")
-    wish = TokenWish(client_id=client_id, scopes=scopes, resource=resource)
     try:
-        with connect(cert, key, ca) as client:
-            answer = fetch(client, token_endpoint or discover(client, issuer or ""), wish)
+        auth = BoundTokenAuth(
+            client_id=client_id,
+            cert_file=cert,
+            key_file=key,
+            issuer=issuer,
+            token_endpoint=token_endpoint,
+            ca_file=ca,
+            api_ca_file=call_ca,
+            scopes=scopes,
+            resource=resource,
+        )
         if url is None:
-            click.echo(json.dumps(answer, indent=2) if as_json else answer["access_token"])
-            return
-        with connect(cert, key, call_ca or ca) as client:
-            response = call(client, url, answer["access_token"])
+            _print(auth.keeper.pair().token, as_json)
+        else:
+            _call(auth, url)
     except TokenRefused as error:
         raise Failure(str(error), REFUSED) from error
-    except Unreachable as error:
-        raise Failure(str(error)) from error
-    _show(response)
+    except (ClientError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise Failure(str(error) or type(error).__name__) from error
 
 
-def _show(response: httpx.Response) -> None:
+def _print(token: BoundToken, as_json: bool) -> None:
+    if not as_json:
+        click.echo(token.value)
+        return
+    left = round((token.expires_at - system_clock()).total_seconds())
+    value = {"access_token": token.value, "token_type": "Bearer", "expires_in": left, "scope": " ".join(token.scope)}
+    click.echo(json.dumps(value, indent=2))
+
+
+def _call(auth: BoundTokenAuth, url: str) -> None:
+    if not url.startswith("https://"):
+        raise ValueError(f"--call: expected an https URL, found {url!r}")
+    with bound_client(auth) as client:
+        response = client.get(url)
     click.echo(f"{response.status_code} {response.reason_phrase}", err=True)
     challenge = response.headers.get("www-authenticate")
     if challenge:
