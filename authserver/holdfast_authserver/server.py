@@ -164,8 +164,11 @@ def _tls_context(settings: Settings, name: str) -> ListenerContext:
 
 
 def _urls(settings: Settings, sockets: Mapping[str, socket.socket]) -> ServerUrls:
+    """As set, else by the address each listener has here; one that listens everywhere is named by loopback."""
+
     def url(name: str) -> str:
         host, port = sockets[name].getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
     return ServerUrls(settings.public_url or url("public"), settings.mtls_url or url("mtls"), settings.mtls_issuer)

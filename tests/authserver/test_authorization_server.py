@@ -95,6 +95,30 @@ async def test_a_lost_registry_starts_a_new_key_and_ends_every_token(tmp_path: P
         assert (await again.token(certificate)).status_code == 200
 
 
+async def test_a_registry_lost_while_the_server_runs_ends_every_token_too(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        await server.put(client(anchors=[server.ca]))
+        certificate = server.certificate()
+        token = (await server.token(certificate)).json()["access_token"]
+        keys = await _jwks(server)
+        _lose_registry(tmp_path)
+        async with asyncio.timeout(10):
+            while await _jwks(server) == keys:  # noqa: ASYNC110 - as a resource server would
+                await asyncio.sleep(0.05)
+
+        refused = await server.token(certificate)
+        server.term = await server.registry.open_term("tests")
+        await server.put(client(anchors=[server.ca]))
+        assert await server.introspect(certificate, token) == {"active": False}
+        assert (await server.token(certificate)).status_code == 200
+    assert_error(refused, 401, "invalid_client")
+
+
+async def test_a_server_that_listens_everywhere_is_named_by_loopback(tmp_path: Path) -> None:
+    async with running(tmp_path, mtls_host="0.0.0.0") as server:
+        assert server.mtls == f"https://127.0.0.1:{server.server.addresses['mtls'][1]}"
+
+
 async def test_keys_are_readable_by_the_server_alone(tmp_path: Path) -> None:
     async with running(tmp_path):
         files = list((tmp_path / "keys").iterdir())

@@ -16,7 +16,7 @@ from holdfast_authserver.grants.grant import Grants
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_authserver.registry.snapshot import Snapshot
-from holdfast_authserver.signing import SigningKey, SigningKeys
+from holdfast_authserver.signing import SigningKey, SigningKeyError, SigningKeys
 from holdfast_authserver.tokens import TokenReader
 
 
@@ -56,8 +56,11 @@ class EndpointContext:
 
     @property
     def key(self) -> SigningKey:
-        """The key of the registry instance that is served now."""
-        return self.keys.of_instance(self.keeper.snapshot.instance)
+        """The key of the registry instance that is served now. Raises TemporarilyUnavailable when it cannot be kept."""
+        try:
+            return self.keys.of_instance(self.keeper.snapshot.instance)
+        except SigningKeyError as error:
+            raise TemporarilyUnavailable(f"signing key: {error}") from error
 
     def authenticate(self, received: Received, at: datetime) -> AuthenticatedClient:
         """The same at every direct endpoint (M-09). Raises InvalidClient, InvalidRequest, UnauthorizedClient."""
