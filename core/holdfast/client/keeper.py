@@ -7,6 +7,7 @@ Must not know requests to APIs. Neighbours: `generation` (what a pair is), `toke
 import asyncio
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from weakref import WeakKeyDictionary
 
@@ -37,6 +38,8 @@ class PairKeeper:
         self._attempts = 0
         self._failure: ClientError | None = None
         self._failed_at = _LONG_AGO
+        # Its own thread: the loop's are the application's, which may wait in them for us.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="holdfast-token")
         self._flights: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[None]] = WeakKeyDictionary()
 
     def pair(self, rejected: str | None = None) -> Pair:
@@ -64,8 +67,7 @@ class PairKeeper:
         loop = asyncio.get_running_loop()
         flight = self._flights.get(loop)
         if flight is None or flight.done():
-            flight = asyncio.ensure_future(asyncio.to_thread(self._renew_once, self._attempts, rejected))
-            self._flights[loop] = flight
+            flight = self._flights[loop] = loop.run_in_executor(self._worker, self._renew_once, self._attempts, rejected)
         return flight
 
     def generation(self) -> Generation:

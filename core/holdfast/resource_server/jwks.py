@@ -8,6 +8,7 @@ import asyncio
 import logging
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from weakref import WeakKeyDictionary
@@ -55,6 +56,8 @@ class JwksCache:
         self._clock = clock
         self._rules = rules
         self._lock = threading.Lock()
+        # Its own thread: the loop's are the application's, which may wait in them for us.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="holdfast-jwks")
         self._flights: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[None]] = WeakKeyDictionary()
         self._keys: KeySet | None = None
         self._fetched = self._tried = _EPOCH
@@ -76,7 +79,7 @@ class JwksCache:
             loop = asyncio.get_running_loop()
             flight = self._flights.get(loop)
             if flight is None or flight.done():
-                flight = self._flights[loop] = asyncio.ensure_future(asyncio.to_thread(self._refresh))
+                flight = self._flights[loop] = loop.run_in_executor(self._worker, self._refresh)
             if not self._knows(kid):
                 await asyncio.shield(flight)
         return self._kept()
