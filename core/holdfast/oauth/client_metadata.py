@@ -222,9 +222,9 @@ class _Reader:
 
     def _count(self, of: Mapping[str, Any], name: str, path: str = "") -> int:
         value = of.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
             return value
-        self._say(path + name, "a whole number of 0 or more", value)
+        self._say(path + name, "a whole number from 0 to 2**63 - 1", value)
         return 0
 
     def _lifetime(self) -> int | None:

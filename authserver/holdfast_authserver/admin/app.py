@@ -1,0 +1,120 @@
+"""Paths of the admin API onto the registry's port.
+
+    GET    /v1/registry                who the registry is, and how far it has come
+    POST   /v1/registry/confirm        every client was compared with its object
+    POST   /v1/terms                   {"holder"} -> {"term"}
+    PUT    /v1/policies/{hash}         an effective policy, under the hash of its content
+    GET    /v1/clients                 all of them, in short
+    GET    /v1/clients/{client_id}     one, with ETag; 304 for If-None-Match
+    PUT    /v1/clients/{client_id}     register or replace; If-Match: only if it is as expected
+    DELETE /v1/clients/{client_id}     ?uid=, If-Match
+
+Writes carry the header `Holdfast-Term`. Neighbours: `identity` (who calls), `errors` (what goes wrong).
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from holdfast.registry.port import RegistryError
+from holdfast.registry.wire import description_to_json, error_to_json, stored_client_to_json, summaries_to_json
+from holdfast_authserver.admin.errors import BadRequest, answer_bad_request, answer_registry_error
+from holdfast_authserver.admin.identity import AdminIdentity, RequireIdentity
+from holdfast_authserver.admin.requests import (
+    read_client,
+    read_expected,
+    read_holder,
+    read_policy,
+    read_term,
+    read_uid,
+)
+from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.registry.writer import RegistryWriter
+
+Handler = Callable[[RegistryWriter, Request], Awaitable[Response]]
+
+
+def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlette:
+    """The ASGI app of the admin listener, whose transport puts the caller's certificate into the scope."""
+
+    def on(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(request: Request) -> Response:
+            try:
+                return await handler(keeper.writer, request)
+            except BadRequest as error:
+                return answer_bad_request(error)
+            except RegistryError as error:
+                return answer_registry_error(error)
+
+        return serve
+
+    routes = [
+        Route("/v1/registry", on(_describe), methods=["GET"]),
+        Route("/v1/registry/confirm", on(_confirm), methods=["POST"]),
+        Route("/v1/terms", on(_open_term), methods=["POST"]),
+        Route("/v1/policies/{hash}", on(_put_policy), methods=["PUT"]),
+        Route("/v1/clients", on(_list_clients), methods=["GET"]),
+        Route("/v1/clients/{client_id:path}", on(_get_client), methods=["GET"]),
+        Route("/v1/clients/{client_id:path}", on(_put_client), methods=["PUT"]),
+        Route("/v1/clients/{client_id:path}", on(_delete_client), methods=["DELETE"]),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(RequireIdentity, identity=identity)],
+        exception_handlers={HTTPException: _unknown},
+    )
+
+
+async def _unknown(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse(error_to_json("not_found", error.detail), error.status_code, headers=error.headers)
+
+
+async def _describe(writer: RegistryWriter, _request: Request) -> Response:
+    return JSONResponse(description_to_json(await writer.describe()))
+
+
+async def _confirm(writer: RegistryWriter, request: Request) -> Response:
+    await writer.confirm(term=read_term(request))
+    return Response(status_code=204)
+
+
+async def _open_term(writer: RegistryWriter, request: Request) -> Response:
+    return JSONResponse({"term": await writer.open_term(await read_holder(request))}, 201)
+
+
+async def _put_policy(writer: RegistryWriter, request: Request) -> Response:
+    await writer.put_policy(await read_policy(request), term=read_term(request))
+    return Response(status_code=204)
+
+
+async def _list_clients(writer: RegistryWriter, _request: Request) -> Response:
+    return JSONResponse(summaries_to_json(await writer.list_clients()))
+
+
+async def _get_client(writer: RegistryWriter, request: Request) -> Response:
+    client_id = request.path_params["client_id"]
+    stored = await writer.get_client(client_id)
+    if stored is None:
+        return JSONResponse(error_to_json("not_found", f"no client {client_id}"), 404)
+    etag = {"ETag": f'"{stored.digest}"'}
+    if request.headers.get("If-None-Match") == etag["ETag"]:
+        return Response(status_code=304, headers=etag)
+    return JSONResponse(stored_client_to_json(stored), headers=etag)
+
+
+async def _put_client(writer: RegistryWriter, request: Request) -> Response:
+    client = await read_client(request)
+    stored = await writer.put_client(client, term=read_term(request), expected=read_expected(request))
+    return JSONResponse(stored_client_to_json(stored), headers={"ETag": f'"{stored.digest}"'})
+
+
+async def _delete_client(writer: RegistryWriter, request: Request) -> Response:
+    client_id = request.path_params["client_id"]
+    await writer.delete_client(client_id, uid=read_uid(request), term=read_term(request), expected=read_expected(request))
+    return Response(status_code=204)

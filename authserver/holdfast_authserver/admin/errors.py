@@ -1,0 +1,49 @@
+"""What goes wrong at the registry as a status and a body: one place, one form."""
+
+import math
+
+from starlette.responses import JSONResponse
+
+from holdfast.oauth.client_metadata import Problem
+from holdfast.registry.port import (
+    RefusalReason,
+    RegistrationRefused,
+    RegistryError,
+    RegistryUnavailable,
+    StaleGeneration,
+    StaleTerm,
+)
+from holdfast.registry.wire import error_to_json
+from holdfast_authserver.registry.writer import PreconditionFailed
+
+_CONFLICTS = frozenset({RefusalReason.CLIENT_ID_TAKEN, RefusalReason.AUDIENCE_TAKEN, RefusalReason.SUBJECT_TAKEN})
+
+
+class BadRequest(Exception):
+    """The request itself cannot be read. `status`: 400, 413 or 422."""
+
+    def __init__(self, message: str, *, status: int = 400, problems: tuple[Problem, ...] = ()) -> None:
+        self.status = status
+        self.problems = problems
+        super().__init__(message)
+
+
+def answer_bad_request(error: BadRequest) -> JSONResponse:
+    word = "invalid_request" if error.status != 422 else RefusalReason.INVALID_CLIENT_METADATA.value
+    return JSONResponse(error_to_json(word, str(error), error.problems), error.status)
+
+
+def answer_registry_error(error: RegistryError) -> JSONResponse:
+    if isinstance(error, RegistrationRefused):
+        status = 409 if error.reason in _CONFLICTS else 422
+        return JSONResponse(error_to_json(error.reason.value, str(error), error.problems), status)
+    if isinstance(error, RegistryUnavailable):
+        retry = {"Retry-After": str(math.ceil(error.retry_after or 1))}
+        return JSONResponse(error_to_json("unavailable", str(error)), 503, headers=retry)
+    if isinstance(error, StaleTerm):
+        return JSONResponse(error_to_json("stale_term", str(error)), 409)
+    if isinstance(error, StaleGeneration):
+        return JSONResponse(error_to_json("stale_generation", str(error)), 409)
+    if isinstance(error, PreconditionFailed):
+        return JSONResponse(error_to_json("precondition_failed", str(error)), 412)
+    raise error

@@ -1,0 +1,92 @@
+"""What a request of the admin API says, read once into values. Each function raises BadRequest."""
+
+import json
+import re
+
+from starlette.requests import ClientDisconnect, Request
+
+from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Problem, from_json
+from holdfast.policy.model import EffectivePolicy
+from holdfast.policy.model import from_json as policy_from_json
+from holdfast_authserver.admin.errors import BadRequest
+
+MAX_BODY = 1024 * 1024
+"""Bytes: 32 anchors of 16 KiB and all lists full. What is larger is no registration."""
+_TERM = re.compile(r"[0-9]{1,18}")
+_ETAG = re.compile(r'"([0-9a-f]{64})"')
+
+
+def read_term(request: Request) -> int:
+    """The header Holdfast-Term."""
+    value = request.headers.get("Holdfast-Term", "")
+    if not _TERM.fullmatch(value):
+        raise BadRequest(f"Holdfast-Term: expected the number of an open term, found {value[:40]!r}")
+    return int(value)
+
+
+def read_expected(request: Request) -> str | None:
+    """The digest that If-Match names; None when there is no such header."""
+    value = request.headers.get("If-Match")
+    if value is None:
+        return None
+    found = _ETAG.fullmatch(value)
+    if found is None:
+        raise BadRequest(f"If-Match: expected one ETag as this API gives it, found {value[:80]!r}")
+    return found[1]
+
+
+def read_uid(request: Request) -> str:
+    uid = request.query_params.get("uid", "")
+    if not uid:
+        raise BadRequest("uid: expected the uid of the object whose client this is, found none")
+    return uid
+
+
+async def read_holder(request: Request) -> str:
+    value = await _read_json(request)
+    holder = value.get("holder") if isinstance(value, dict) else None
+    if not isinstance(holder, str) or not 1 <= len(holder) <= 256:
+        problem = Problem("holder", "expected the identity of the Lease's holder, 1 to 256 characters")
+        raise BadRequest(f"{problem.field}: {problem.message}", problems=(problem,))
+    return holder
+
+
+async def read_policy(request: Request) -> EffectivePolicy:
+    value, wanted = await _read_json(request), request.path_params["hash"]
+    try:
+        if not isinstance(value, dict):
+            raise ValueError("effective policy: expected an object")
+        policy = policy_from_json(value)
+    except (ValueError, TypeError) as error:
+        raise BadRequest(str(error), status=422, problems=(Problem("$", str(error)),)) from error
+    if policy.hash != wanted:
+        raise BadRequest(f"expected a policy whose hash is {wanted[:80]}, found {policy.hash}", status=422)
+    return policy
+
+
+async def read_client(request: Request) -> ClientMetadata:
+    value, wanted = await _read_json(request), request.path_params["client_id"]
+    try:
+        client = from_json(value)
+    except InvalidClientMetadata as error:
+        raise BadRequest(str(error), status=422, problems=error.problems) from error
+    if client.client_id != wanted:
+        problem = Problem("client_id", f"expected {wanted[:80]} as in the path, found {client.client_id[:80]}")
+        raise BadRequest(f"{problem.field}: {problem.message}", status=422, problems=(problem,))
+    return client
+
+
+async def _read_json(request: Request) -> object:
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY:
+                raise BadRequest(f"expected a body of at most {MAX_BODY} bytes", status=413)
+        value = json.loads(body)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair can be stored nowhere
+        return value
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"expected JSON: {str(error)[:200]}") from error
+    except ClientDisconnect as error:
+        raise BadRequest("the caller left before its request was complete") from error

@@ -1,0 +1,170 @@
+"""The registry's records and refusals as JSON, the words of the admin API. Both of its ends use this file.
+
+Owns the forms; a client's and a policy's own are in `holdfast.oauth.client_metadata` and `holdfast.policy.model`.
+Reading raises WireError for whatever is not of the form. Must not know HTTP.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from holdfast.oauth.client_metadata import Owner, Problem, from_json, to_json
+from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
+
+T = TypeVar("T")
+
+
+class WireError(ValueError):
+    """What came is not of the form that was agreed; the message names the member."""
+
+
+def description_to_json(description: RegistryDescription) -> dict[str, Any]:
+    endpoints = description.endpoints
+    return {
+        "instance": description.instance,
+        "revision": description.revision,
+        "digest": description.digest,
+        "term": description.term,
+        "confirmed": description.confirmed,
+        "endpoints": {
+            "issuer": endpoints.issuer,
+            "token_endpoint": endpoints.token_endpoint,
+            "introspection_endpoint": endpoints.introspection_endpoint,
+        },
+    }
+
+
+def description_from_json(value: object) -> RegistryDescription:
+    return _read("registry", value, _description)
+
+
+def _description(value: Mapping[str, Any]) -> RegistryDescription:
+    endpoints = value["endpoints"]
+    return RegistryDescription(
+        instance=_text(value, "instance"),
+        revision=_whole(value, "revision"),
+        digest=_text(value, "digest"),
+        term=_whole(value, "term"),
+        confirmed=value["confirmed"] is True,
+        endpoints=Endpoints(
+            issuer=_text(endpoints, "issuer"),
+            token_endpoint=_text(endpoints, "token_endpoint"),
+            introspection_endpoint=_text(endpoints, "introspection_endpoint"),
+        ),
+    )
+
+
+def stored_client_to_json(client: StoredClient) -> dict[str, Any]:
+    return {
+        "client": to_json(client.metadata),
+        "digest": client.digest,
+        "revision": client.revision,
+        "updated_at": client.updated_at.isoformat(),
+        "last_token_at": _moment_to_json(client.last_token_at),
+    }
+
+
+def stored_client_from_json(value: object) -> StoredClient:
+    return _read("client", value, _stored_client)
+
+
+def _stored_client(value: Mapping[str, Any]) -> StoredClient:
+    return StoredClient(
+        metadata=from_json(value["client"]),
+        digest=_text(value, "digest"),
+        revision=_whole(value, "revision"),
+        updated_at=datetime.fromisoformat(value["updated_at"]),
+        last_token_at=_moment(value["last_token_at"]),
+    )
+
+
+def summaries_to_json(summaries: Iterable[ClientSummary]) -> dict[str, Any]:
+    return {"clients": [_summary_to_json(summary) for summary in summaries]}
+
+
+def _summary_to_json(summary: ClientSummary) -> dict[str, Any]:
+    owner = summary.owner
+    return {
+        "client_id": summary.client_id,
+        "owner": {
+            "namespace": owner.namespace,
+            "name": owner.name,
+            "uid": owner.uid,
+            "generation": owner.generation,
+            "service_account": owner.service_account,
+        },
+        "digest": summary.digest,
+        "policy": summary.policy,
+        "revision": summary.revision,
+        "last_token_at": _moment_to_json(summary.last_token_at),
+    }
+
+
+def summaries_from_json(value: object) -> tuple[ClientSummary, ...]:
+    return _read("clients", value, lambda v: tuple(_summary(entry) for entry in v["clients"]))
+
+
+def _summary(value: Mapping[str, Any]) -> ClientSummary:
+    owner = value["owner"]
+    return ClientSummary(
+        client_id=_text(value, "client_id"),
+        owner=Owner(
+            namespace=_text(owner, "namespace"),
+            name=_text(owner, "name"),
+            uid=_text(owner, "uid"),
+            generation=_whole(owner, "generation"),
+            service_account=_text(owner, "service_account"),
+        ),
+        digest=_text(value, "digest"),
+        policy=_text(value, "policy"),
+        revision=_whole(value, "revision"),
+        last_token_at=_moment(value["last_token_at"]),
+    )
+
+
+def error_to_json(error: str, message: str, problems: Iterable[Problem] = ()) -> dict[str, Any]:
+    """The one form of a refusal. `error`: a RefusalReason, or a word of `holdfast_authserver.admin.errors`."""
+    found = [{"field": problem.field, "message": problem.message} for problem in problems]
+    return {"error": error, "message": message, "problems": found}
+
+
+def error_from_json(value: object) -> tuple[str, str, tuple[Problem, ...]]:
+    """(error, message, problems)."""
+    return _read("error", value, _error)
+
+
+def _error(value: Mapping[str, Any]) -> tuple[str, str, tuple[Problem, ...]]:
+    problems = tuple(Problem(_text(p, "field"), _text(p, "message")) for p in value["problems"])
+    return _text(value, "error"), _text(value, "message"), problems
+
+
+def term_from_json(value: object) -> int:
+    """The answer to opening a term: `{"term": <number>}`."""
+    return _read("term", value, lambda v: _whole(v, "term"))
+
+
+def _read(what: str, value: object, read: Callable[[Any], T]) -> T:
+    try:
+        return read(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WireError(f"{what}: {type(error).__name__} {str(error)[:300]}") from error
+
+
+def _text(value: Mapping[str, Any], name: str) -> str:
+    if not isinstance(value[name], str):
+        raise TypeError(f"{name}: expected a string, found {type(value[name]).__name__}")
+    return str(value[name])
+
+
+def _whole(value: Mapping[str, Any], name: str) -> int:
+    if not isinstance(value[name], int) or isinstance(value[name], bool):
+        raise TypeError(f"{name}: expected a whole number, found {type(value[name]).__name__}")
+    return int(value[name])
+
+
+def _moment_to_json(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
