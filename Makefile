@@ -29,7 +29,7 @@ $(READY): pyproject.toml
 setup-controlplane: setup  ## build the control plane of the tests (minutes, once; kept in ~/.cache/holdfast)
 	$(BIN)/python -m tests.controlplane.plane.build
 
-demo: setup  ## one client, its bound token, and four thieves who get nowhere
+demo: setup  ## one client, its bound token, and thieves who get nowhere
 	@$(BIN)/python -m tools.demo
 
 test: setup  ## every test, against a real control plane and cert-manager (built once)
