@@ -14,6 +14,7 @@ from holdfast.clock import Clock
 from holdfast.registry.wire import error_to_json
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate, load_pem_bundle
 from holdfast.x509.chain import PathError, verify_path
+from holdfast_authserver.transport.presented import presented_chain
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,12 +65,11 @@ class AdminIdentity:
 
 
 def _peer(scope: Mapping[str, Any]) -> PeerCertificate:
-    tls = (scope.get("extensions") or {}).get("tls") or {}
-    pems = tuple(tls.get("client_cert_chain") or ())
-    if not pems:
+    presented = presented_chain(scope)
+    if presented is None:
         raise Refused(401, "the caller presented no certificate")
     try:
-        leaf, *chain = (Certificate.from_pem(pem.encode()) for pem in pems)
+        leaf, *chain = map(Certificate.from_der, presented.ders)
     except CertificateError as error:
         raise Refused(403, f"the caller's certificate cannot be read: {error}") from error
     return PeerCertificate(leaf, tuple(chain))
