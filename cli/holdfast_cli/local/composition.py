@@ -5,13 +5,14 @@ result; `holdfast_cli.dev` runs it.
 """
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast_operator.reconcile.reconciler import Reconciler
+from pydantic import ValidationError
 
 from holdfast.clock import Clock
 from holdfast_authserver.server import AuthorizationServer, StartError
@@ -24,11 +25,14 @@ from holdfast_operator.adapters.folder.authority import AuthorityError
 from holdfast_operator.adapters.folder.cluster import FolderCluster
 from holdfast_operator.engine.engine import Engine
 from holdfast_operator.reconcile.ports import ClusterError, Kind, Object
+from holdfast_operator.reconcile.reconciler import Reconciler
 from holdfast_operator.reconcile.settings import ReconcileSettings
 
 FIRST_PASS = 15.0  # seconds until the first report is given whatever is still under way
 LATER_PASS = 2.0  # seconds; a client that waits for something is reported as waiting
 LISTENER_CHECK = 3600.0  # seconds between looks at the listeners' certificates, which last for weeks
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class LocalPlane:
         self._options = options
         self._clock = clock
         self._running = AsyncExitStack()
+        self._background: list[asyncio.Task[None]] = []
         self._changes = 0
         self._changed = asyncio.Event()
 
@@ -54,9 +59,13 @@ class LocalPlane:
         """Start all of it and wait until the first pass is done. Raises StartRefused, and leaves nothing running then."""
         try:
             await self._start()
-        except (StartError, AuthorityError, ClusterError) as error:
+        except (StartError, AuthorityError, ClusterError, OSError) as error:
             await self.stop()
             raise StartRefused(str(error)) from error
+        except ValidationError as error:
+            await self.stop()
+            problem = error.errors()[0]
+            raise StartRefused(f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
         except BaseException:
             await self.stop()
             raise
@@ -74,8 +83,19 @@ class LocalPlane:
         while True:
             self._changed.clear()
             yield await self.report()
-            await self._changed.wait()
+            await self._until_changed()
             await self._settled(LATER_PASS)
+
+    async def _until_changed(self) -> None:
+        """Also the end of what works in the background: it is not to end, and raises here why it did."""
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait((changed, *self._background), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+        for task in self._background:
+            if task.done():
+                task.result()
 
     async def _start(self) -> None:
         options = self._options
@@ -151,13 +171,19 @@ class LocalPlane:
 
     async def _follow(self, since: frozenset[tuple[str, int, int, int]]) -> None:
         async for _ in changes(self._options.root, skip=self._options.data, since=since):
-            await self._cluster.refresh()
+            try:
+                await self._cluster.refresh()
+            except OSError as error:
+                log.error("the change in %s could not be kept: %s", self._options.root, error)
             self._changed.set()  # problems may have come or gone without any object changing
 
     async def _renew_listeners(self) -> None:
         while True:
             await asyncio.sleep(LISTENER_CHECK)
-            self._certificates.renew()
+            try:
+                self._certificates.renew()
+            except OSError as error:
+                log.error("the listeners' certificate could not be renewed: %s", error)
 
     async def _confirmed(self) -> None:
         """Wait until the engine has compared the registry with the objects: then tokens are given out."""
@@ -177,8 +203,9 @@ class LocalPlane:
         except TimeoutError:
             return
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
+        self._background.append(task)
 
         async def end() -> None:
             task.cancel()

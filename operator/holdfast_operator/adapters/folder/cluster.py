@@ -156,6 +156,9 @@ class FolderCluster:
             except OSError as error:
                 log.error("certificates cannot be written: %s", error)
                 due = None
+            except Exception:
+                log.exception("certificates cannot be issued, in a way nobody foresaw")
+                due = None
             left = (due - self._clock()).total_seconds() if due is not None else LONGEST_SLEEP
             try:
                 await asyncio.wait_for(self._certificates_changed.wait(), min(max(left, 0.0), LONGEST_SLEEP))
@@ -213,7 +216,7 @@ def _judge(key: Key, obj: Object, old: Object | None) -> tuple[Object, Problems]
         return obj, small_kind_problems(key, obj)
     if key.kind not in (Kind.OAUTH_CLIENT, Kind.MTLS_POLICY):
         return obj, []  # cert-manager's: `issuance` says in the status what cannot be done
-    if old is not None and "deletionTimestamp" in old["metadata"] and "status" not in obj:
+    if old is not None and "deletionTimestamp" in old["metadata"]:
         old = None  # what is going away does not bind what comes after it
     try:
         return apply_defaults_and_validate(obj, old), []

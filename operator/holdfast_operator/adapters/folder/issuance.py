@@ -41,13 +41,16 @@ class Issuance:
         self._authorities_folder = data / "ca"
         self._clock = clock
         self._authorities: dict[tuple[str, str, str], Authority] = {}
+        self._holders: dict[tuple[str, str], str] = {}
+        self._looked_at: dict[str, tuple[object, datetime]] = {}
         self._turn = asyncio.Lock()
 
     async def step(self) -> datetime | None:
         """Issue everything that is due; when the next one will be, or None. A second step at once changes nothing."""
         async with self._turn:
             self._accept_issuers()
-            due = [await self._certificate(obj) for obj in self._store.list(Kind.CERTIFICATE)]
+            self._holders = self._secret_holders()
+            due = [await self._certificate(obj) for obj in self._store.view(Kind.CERTIFICATE)]
             self._remove_unnamed_secrets()
         return min((at for at in due if at is not None), default=None)
 
@@ -77,17 +80,17 @@ class Issuance:
             return None
         return self._keep(current, spec, issued)
 
+    def _secret_holders(self) -> dict[tuple[str, str], str]:
+        """Namespace and name of a Secret to the Certificate that has it: the oldest that names it."""
+        holders: dict[tuple[str, str], str] = {}
+        for obj in self._store.view(Kind.CERTIFICATE):
+            holders.setdefault((obj["metadata"]["namespace"], _secret_name(obj)), obj["metadata"]["name"])
+        return holders
+
     def _check_secret_is_free(self, obj: Object, spec: CertificateSpec) -> None:
-        meta = obj["metadata"]
-        for other in self._store.list(Kind.CERTIFICATE, meta["namespace"]):
-            older = (other["metadata"]["creationTimestamp"], other["metadata"]["name"]) < (
-                meta["creationTimestamp"],
-                meta["name"],
-            )
-            if older and other.get("spec", {}).get("secretName") == spec.secret_name:
-                raise CertificateSpecError(
-                    f"spec.secretName: the older Certificate {other['metadata']['name']!r} has {spec.secret_name!r}"
-                )
+        holder = self._holders.get((obj["metadata"]["namespace"], spec.secret_name), obj["metadata"]["name"])
+        if holder != obj["metadata"]["name"]:
+            raise CertificateSpecError(f"spec.secretName: the older Certificate {holder!r} has {spec.secret_name!r}")
 
     def _authority(self, issuer: IssuerRef, namespace: str) -> Authority | None:
         """The authority that plays the issuer; None where no such issuer exists."""
@@ -104,8 +107,19 @@ class Issuance:
 
     def _valid_until(self, obj: Object, spec: CertificateSpec, authority: Authority) -> datetime | None:
         """When the certificate that lies there is to be replaced; None when it will not do."""
-        request = self._request(obj)
-        files = read_secret(self.secret_folder(obj["metadata"]["namespace"], spec.secret_name))
+        folder = self.secret_folder(obj["metadata"]["namespace"], spec.secret_name)
+        meta = obj["metadata"]
+        stamp = (meta["generation"], obj.get("status", {}).get("revision"), authority.pem, _file_stamp(folder))
+        known = self._looked_at.get(meta["uid"])
+        if known is not None and known[0] == stamp:
+            return known[1]  # nothing moved since its files were read
+        renewal = self._read_renewal(obj, spec, authority, folder)
+        if renewal is not None:
+            self._looked_at[meta["uid"]] = (stamp, renewal)
+        return renewal
+
+    def _read_renewal(self, obj: Object, spec: CertificateSpec, authority: Authority, folder: Path) -> datetime | None:
+        request, files = self._request(obj), read_secret(folder)
         if request is None or request["metadata"]["annotations"].get(SPEC_DIGEST) != spec.digest:
             return None
         if files.get("ca.crt") != authority.pem or _decoded(request, "certificate") != files.get("tls.crt"):
@@ -180,7 +194,7 @@ class Issuance:
         self._store.apply_status(key.kind, {"metadata": request["metadata"], "status": {**status, "conditions": conditions}})
 
     def _drop_requests(self, obj: Object, *, keep: int) -> None:
-        for request in self._store.list(Kind.CERTIFICATE_REQUEST, obj["metadata"]["namespace"]):
+        for request in self._store.view(Kind.CERTIFICATE_REQUEST):
             if _owner(request) == obj["metadata"]["uid"] and request["metadata"]["annotations"][REVISION] != str(keep):
                 self._store.delete(key_of(Kind.CERTIFICATE_REQUEST, request))
 
@@ -202,14 +216,12 @@ class Issuance:
 
     def _accept_issuers(self) -> None:
         for kind in (Kind.CLUSTER_ISSUER, Kind.ISSUER):
-            for issuer in self._store.list(kind):
+            for issuer in self._store.view(kind):
                 ready = _condition(issuer, "Ready", True, "KeyPairVerified", "played by the local CA", self._clock)
                 self._store.apply_status(kind, {"metadata": issuer["metadata"], "status": {"conditions": [ready]}})
 
     def _remove_unnamed_secrets(self) -> None:
-        named = {
-            (c["metadata"]["namespace"], c.get("spec", {}).get("secretName")) for c in self._store.list(Kind.CERTIFICATE)
-        }
+        named = {(c["metadata"]["namespace"], _secret_name(c)) for c in self._store.view(Kind.CERTIFICATE)}
         for folder in list(self._secret_folders()):
             if (folder.parent.name, folder.name) not in named:
                 remove_secret(folder)
@@ -217,6 +229,19 @@ class Issuance:
     def _secret_folders(self) -> Iterator[Path]:
         # Only what this layout made: whatever else somebody put there is not ours to remove.
         return (link.parent for link in self._secrets.glob(f"*/*/{DATA}"))
+
+
+def _secret_name(obj: Object) -> str:
+    return str(obj.get("spec", {}).get("secretName"))
+
+
+def _file_stamp(folder: Path) -> tuple[tuple[int, int, int], ...] | None:
+    """Changes when any of the files does; None: one is not there."""
+    try:
+        stats = [(folder / name).stat() for name in ("tls.crt", "tls.key", "ca.crt")]
+    except OSError:
+        return None
+    return tuple((s.st_mtime_ns, s.st_ino, s.st_size) for s in stats)
 
 
 def _reference(obj: Object) -> Object:

@@ -41,15 +41,21 @@ class ObjectStore:
         found = self._objects.get(key)
         return copy.deepcopy(found) if found is not None else None
 
+    def view(self, kind: Kind) -> Iterator[Object]:
+        """All objects of a kind as they are kept, oldest first: to look at, never to change."""
+        found = [obj for key, obj in self._objects.items() if key.kind is kind]
+        return iter(sorted(found, key=lambda obj: (obj["metadata"]["creationTimestamp"], obj["metadata"]["name"])))
+
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         wanted = (labels or {}).items()
-        return [
-            copy.deepcopy(obj)
-            for key, obj in sorted(self._objects.items(), key=lambda item: item[0][1:])
+        found = [
+            (key, obj)
+            for key, obj in self._objects.items()
             if key.kind is kind
             and namespace in (None, key.namespace)
             and wanted <= obj["metadata"].get("labels", {}).items()
         ]
+        return [copy.deepcopy(obj) for _, obj in sorted(found, key=lambda item: item[0][1:])]
 
     def origins(self) -> dict[Key, str]:
         """The objects that a document declared, with the file it stood in."""
