@@ -1,6 +1,7 @@
 """The one composition root: which endpoint is served at which path of which listener, and from what it is made."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from holdfast.clock import Clock
 from holdfast_authserver.audit import AuditLog
@@ -35,7 +36,7 @@ def create_context(
         keeper=keeper,
         keys=keys,
         reader=TokenReader(),
-        authentication=ClientAuthentication(),
+        authentication=ClientAuthentication(timedelta(seconds=settings.clock_skew)),
         grants=GRANTS,
         hold=StartupHold(settings.startup_hold),
         audit=audit,

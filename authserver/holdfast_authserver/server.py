@@ -20,6 +20,9 @@ from pydantic import ValidationError
 from holdfast.clock import Clock, system_clock
 from holdfast.registry.port import Registry
 from holdfast.registry.records import Endpoints
+from holdfast.x509.certificate import CertificateError, load_pem_bundle
+from holdfast_authserver.admin.app import create_admin_app
+from holdfast_authserver.admin.identity import AdminIdentity
 from holdfast_authserver.app import create_context, create_mtls_app, create_public_app
 from holdfast_authserver.audit import AuditLog, AuditLogError
 from holdfast_authserver.endpoints.context import EndpointContext
@@ -104,6 +107,7 @@ class AuthorizationServer:
         makers: Mapping[str, Callable[[EndpointContext], Any]] = {
             "public": create_public_app,
             "mtls": create_mtls_app,
+            "admin": lambda c: create_admin_app(c.keeper, _operator(self._settings, self._clock)),
             "ops": create_operations_app,
         }
         return makers[name](context)
@@ -161,6 +165,20 @@ def _tls_context(settings: Settings, name: str) -> ListenerContext:
         return ListenerContext(files, ask_for_certificate=name != "public")
     except TlsFilesError as error:
         raise StartError(f"{name} listener ({name}_tls_cert_file, {name}_tls_key_file): {error}") from error
+
+
+def _operator(settings: Settings, clock: Clock) -> AdminIdentity:
+    """Whom the admin listener lets in. Raises StartError: without both settings it would be nobody, or anybody."""
+    ca_file, san = settings.admin_client_ca_file, settings.admin_client_san
+    if ca_file is None or not san:
+        raise StartError("admin listener: admin_client_ca_file and admin_client_san are needed where admin_port is set")
+    try:
+        load_pem_bundle(ca_file.read_bytes())
+    except OSError as error:
+        raise StartError(f"admin listener (admin_client_ca_file): {ca_file}: {error.strerror}") from error
+    except CertificateError as error:
+        raise StartError(f"admin listener (admin_client_ca_file): {ca_file}: {error}") from error
+    return AdminIdentity(ca_file, san, clock)
 
 
 def _urls(settings: Settings, sockets: Mapping[str, socket.socket]) -> ServerUrls:

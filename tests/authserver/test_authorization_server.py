@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -119,6 +120,17 @@ async def test_a_server_that_listens_everywhere_is_named_by_loopback(tmp_path: P
         assert server.mtls == f"https://127.0.0.1:{server.server.addresses['mtls'][1]}"
 
 
+async def test_either_http_parser_serves_the_same(tmp_path: Path) -> None:
+    async with running(tmp_path, http="h11") as server:
+        await server.put(client(anchors=[server.ca]))
+        issued = await server.token(server.certificate())
+        async with server.http() as http:
+            too_large = await http.post(server.token_endpoint, data={"client_id": "x" * 20_000})
+
+    assert issued.status_code == 200
+    assert_error(too_large, 413, "invalid_request")
+
+
 async def test_keys_are_readable_by_the_server_alone(tmp_path: Path) -> None:
     async with running(tmp_path):
         files = list((tmp_path / "keys").iterdir())
@@ -146,6 +158,38 @@ async def test_the_hold_ends_by_itself(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
 
         assert (await server.token(server.certificate())).status_code == 200
+
+
+async def test_the_admin_listener_lets_in_the_operator_alone(tmp_path: Path) -> None:
+    admin_ca = Authority.root("CN=Admin Root")
+    ca_file = tmp_path / "admin-ca.crt"
+    ca_file.write_bytes(admin_ca.pem)
+    operator, stranger = admin_ca.issue(dns=["operator.holdfast"]), admin_ca.issue(dns=["other.holdfast"])
+    admin: dict[str, Any] = {"admin_port": 0, "admin_client_ca_file": ca_file, "admin_client_san": "operator.holdfast"}
+
+    async with running(tmp_path, **admin) as server:
+        url = "https://{}:{}/v1/registry".format(*server.server.addresses["admin"])
+        statuses = []
+        for certificate in (operator, stranger, server.certificate(), None):
+            async with server.http(certificate) as http:
+                statuses.append((await http.get(url)).status_code)
+
+    assert statuses == [200, 403, 403, 401]
+
+
+@pytest.mark.parametrize("missing", ["admin_client_ca_file", "admin_client_san"])
+async def test_an_admin_listener_without_an_operator_to_expect_does_not_start(tmp_path: Path, missing: str) -> None:
+    ca_file = tmp_path / "admin-ca.crt"
+    ca_file.write_bytes(SERVER_CA.pem)
+    admin: dict[str, Any] = {
+        "admin_port": 0,
+        "admin_client_ca_file": ca_file,
+        "admin_client_san": "operator.holdfast",
+        missing: None,
+    }
+
+    with pytest.raises(StartError, match=missing):
+        await AuthorizationServer(settings_in(tmp_path, SERVER_CA, **admin)).start()
 
 
 async def test_the_ops_listener_tells_health_readiness_and_counts(tmp_path: Path) -> None:

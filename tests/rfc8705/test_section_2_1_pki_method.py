@@ -1,7 +1,7 @@
 """RFC 8705 section 2.1: `tls_client_auth`, a path to an anchor of this client and the subject of the leaf."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -113,6 +113,13 @@ async def test_m17_a_leaf_outside_its_validity_is_refused(
     server: RunningServer, not_before: datetime, not_after: datetime
 ) -> None:
     await _assert_refused(server, server.ca.issue(uris=[URI], not_before=not_before, not_after=not_after))
+
+
+async def test_m17_a_leaf_that_begins_within_the_skew_is_accepted(server: RunningServer) -> None:
+    """An issuer's clock is a little ahead; the default skew is 5 s."""
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)
+
+    assert (await server.token(server.ca.issue(uris=[URI], not_before=ahead))).status_code == 200
 
 
 async def test_m17_an_expired_issuer_is_refused(server: RunningServer) -> None:

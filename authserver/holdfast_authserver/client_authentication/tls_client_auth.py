@@ -31,9 +31,10 @@ class _Verdict:
 
 
 class TlsClientAuth:
-    """The method, with the verdicts it remembers."""
+    """The method, with the verdicts it remembers. `skew`: by how much a certificate may begin in the future (M-17)."""
 
-    def __init__(self) -> None:
+    def __init__(self, skew: timedelta) -> None:
+        self._skew = skew
         self._verdicts: dict[tuple[str, tuple[bytes, ...]], _Verdict] = {}
 
     def verify(self, client: ServedClient, chain: PresentedChain | None, at: datetime) -> datetime:
@@ -43,7 +44,7 @@ class TlsClientAuth:
         key = (client.metadata.client_id, chain.ders)
         verdict = self._verdicts.get(key)
         if verdict is None or verdict.client is not client or not verdict.valid_from <= at <= verdict.valid_until:
-            verdict = self._remember(key, _judge(client, chain, at))
+            verdict = self._remember(key, _judge(client, chain, at, self._skew))
         if verdict.refusal is not None:
             raise InvalidClient(verdict.refusal)
         return verdict.expires
@@ -56,16 +57,18 @@ class TlsClientAuth:
         return verdict
 
 
-def _judge(client: ServedClient, chain: PresentedChain, at: datetime) -> _Verdict:
+def _judge(client: ServedClient, chain: PresentedChain, at: datetime, skew: timedelta) -> _Verdict:
     try:
         peer = _parse(chain)
-        path = verify_path(peer, client.anchors, at=at)
+        # An issuer whose clock is a little ahead of ours has just made this one; its end is never stretched.
+        begun = min(max(at, peer.leaf.not_before), at + skew)
+        path = verify_path(peer, client.anchors, at=begun)
         if client.metadata.subject is None:
             raise PathError("the client has no subject rule")
         verify_subject(peer.leaf, client.metadata.subject)  # of the leaf alone (M-12)
     except (CertificateError, PathError, SubjectMismatch) as error:
         return _Verdict(client, at, at + _REFUSAL_HOLDS, at, f"certificate refused: {error}")
-    return _Verdict(client, path.valid_from, path.valid_until, peer.leaf.not_after, None)
+    return _Verdict(client, min(at, path.valid_from), path.valid_until, peer.leaf.not_after, None)
 
 
 def _parse(chain: PresentedChain) -> PeerCertificate:

@@ -102,7 +102,7 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
 
 
 class TlsH11Protocol(H11Protocol):
-    """The plain one, without C: for debugging. `h11_max_incomplete_event_size` bounds the header."""
+    """The plain one, without C: for debugging. `h11_max_incomplete_event_size` bounds the header; all refusals are 400."""
 
     limits = ConnectionLimits()
 
@@ -125,6 +125,5 @@ class TlsH11Protocol(H11Protocol):
             self.waiting_since = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:
-        # h11 only says so through its error; this one has the size of the header as its usual cause among the large.
         self.transport.write(_malformed(HTTPStatus.BAD_REQUEST, self.server_state.default_headers))
         self.transport.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from OpenSSL import SSL
 
 from holdfast.x509.thumbprint import x5t_s256
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
@@ -187,6 +188,27 @@ def test_old_versions_and_weak_ciphers_are_refused(run: Run, files: TlsFiles, tm
             await asyncio.open_connection(*_address(url), ssl=tls)
 
     with pytest.raises((ssl.SSLError, ConnectionError)):  # the event loops cut off without sending the alert
+        run(scenario())
+
+
+def test_renegotiation_is_refused(run: Run, files: TlsFiles) -> None:
+    """M-78."""
+
+    def renegotiate(address: tuple[str, int]) -> None:
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        with socket.create_connection(address) as raw:
+            connection = SSL.Connection(context, raw)
+            connection.set_connect_state()
+            connection.do_handshake()
+            assert connection.renegotiate()
+            connection.do_handshake()
+
+    async def scenario() -> None:
+        async with listening(files) as url:
+            await asyncio.to_thread(renegotiate, _address(url))
+
+    with pytest.raises(SSL.Error):
         run(scenario())
 
 
