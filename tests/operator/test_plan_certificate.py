@@ -299,7 +299,7 @@ def test_anchors_that_can_no_longer_be_read_end_the_registration() -> None:
 
     ended, _, done = converge(replace(world, config_maps={"partner-ca": None}))
 
-    assert [type(a) for a in done][0] is DeleteClient
+    assert type(done[0]) is DeleteClient
     assert condition_of(ended.client["status"], "Registered") == ("False", "NotRegistered")
 
 

@@ -98,8 +98,8 @@ class Engine:
         """List everything once, then work until `stop`. Raises ClusterUnavailable when the first listing fails."""
         self.superseded.clear()
         await self.relist()
-        loops = [self._work() for _ in range(self.settings.workers)]
-        loops += [self._watch_registry(), self._list_periodically(), self._sweep_periodically()]
+        loops = [self._work] * self.settings.workers
+        loops += [self._watch_registry, self._list_periodically, self._sweep_periodically]
         self._tasks = [asyncio.create_task(self._forever(loop)) for loop in loops]
 
     async def stop(self) -> None:
@@ -140,9 +140,9 @@ class Engine:
         for key in (await self.reconciler.sweep()).look_at:
             self.queue.add(key)
 
-    async def _forever(self, loop: Coroutine[None, None, None]) -> None:
+    async def _forever(self, loop: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
-            await loop
+            await loop()
         except StaleTerm as error:
             self._supersede(error)
 

@@ -1,0 +1,118 @@
+"""From any object to the keys that have to look at it, and to no others."""
+
+from typing import Any
+
+import pytest
+
+from holdfast_operator.engine.index import Index
+from holdfast_operator.reconcile.ports import Key, Kind, Object
+from tests.operator.simulated import mtls_policy, oauth_client
+
+ORDERS = Key(Kind.OAUTH_CLIENT, "shop", "orders")
+PARTNER = Key(Kind.OAUTH_CLIENT, "shop", "partner")
+CART = Key(Kind.OAUTH_CLIENT, "web", "cart")
+BASELINE = Key(Kind.MTLS_POLICY, "", "baseline")
+
+
+def namespace(name: str, **labels: str) -> Object:
+    return {"metadata": {"name": name, "labels": labels}}
+
+
+@pytest.fixture
+def index() -> Index:
+    """Two clients in shop, of which one brings its own certificate, and one in web."""
+    found = Index()
+    found.observe(Kind.NAMESPACE, namespace("shop", team="shop"))
+    found.observe(Kind.NAMESPACE, namespace("web", team="web"))
+    found.observe(Kind.OAUTH_CLIENT, oauth_client())
+    own = {"trustAnchors": [{"configMapKeyRef": {"name": "partner-ca"}}]}
+    metadata = {"name": "partner", "labels": {"tier": "edge"}}
+    found.observe(Kind.OAUTH_CLIENT, oauth_client(metadata=metadata, certificate=None, authentication=own))
+    issuer = {"issuerRef": {"name": "own", "kind": "Issuer"}}
+    found.observe(Kind.OAUTH_CLIENT, oauth_client(metadata={"namespace": "web", "name": "cart"}, certificate=issuer))
+    return found
+
+
+def place(name: str, namespace: str | None = "shop", **members: Any) -> Object:
+    return {"metadata": {"name": name, **({"namespace": namespace} if namespace else {})}, **members}
+
+
+CONCERNS: list[tuple[Kind, Object, set[Key]]] = [
+    (Kind.CERTIFICATE, place("orders", spec={"secretName": "x"}), {ORDERS}),
+    (Kind.CERTIFICATE, place("other", spec={"secretName": "orders-mtls"}), {ORDERS}),
+    (Kind.CERTIFICATE, place("other", spec={"secretName": "y"}), set()),
+    (Kind.CERTIFICATE, place("orders", "web", spec={"secretName": "x"}), set()),
+    (Kind.CONFIG_MAP, place("partner-ca"), {PARTNER}),
+    (Kind.CONFIG_MAP, place("partner-ca", "web"), set()),
+    (Kind.CONFIG_MAP, place("kube-root-ca.crt"), set()),
+    (Kind.CLUSTER_ISSUER, place("workloads", None), {ORDERS}),
+    (Kind.CLUSTER_ISSUER, place("own", None), set()),
+    (Kind.ISSUER, place("own", "web"), {CART}),
+    (Kind.ISSUER, place("own"), set()),
+    (Kind.NAMESPACE, namespace("shop", team="shop"), set()),
+    (Kind.NAMESPACE, namespace("shop", team="other"), {ORDERS, PARTNER}),
+    (Kind.NAMESPACE, namespace("fresh"), set()),
+]
+
+
+@pytest.mark.parametrize(("kind", "obj", "keys"), CONCERNS)
+def test_an_object_concerns_those_who_look_at_it(index: Index, kind: Kind, obj: Object, keys: set[Key]) -> None:
+    assert index.observe(kind, obj) == keys
+
+
+def test_a_request_concerns_the_client_whose_certificate_it_is_for(index: Index) -> None:
+    annotations = {"cert-manager.io/certificate-name": "orders"}
+    request = {"metadata": {"namespace": "shop", "name": "orders-1", "annotations": annotations}}
+
+    assert index.observe(Kind.CERTIFICATE_REQUEST, request) == {ORDERS}
+
+
+def test_a_policy_concerns_whom_it_matches_and_whom_it_matched(index: Index) -> None:
+    shop = {"matchLabels": {"team": "shop"}}
+
+    first = index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", namespaceSelector=shop))
+    moved = index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", clientSelector={"matchLabels": {"tier": "edge"}}))
+    gone = index.observe(Kind.MTLS_POLICY, mtls_policy("baseline"), deleted=True)
+
+    assert first == {BASELINE, ORDERS, PARTNER}
+    assert moved == {BASELINE, ORDERS, PARTNER}
+    assert gone == {BASELINE, PARTNER}
+
+
+def test_a_policy_whose_status_alone_changed_concerns_no_client(index: Index) -> None:
+    policy = mtls_policy("baseline", tokens={"maxLifetime": "5m"})
+    index.observe(Kind.MTLS_POLICY, policy)
+
+    written = {**policy, "status": {"matchedClients": 3, "lastAccepted": {"spec": policy["spec"]}}}
+
+    assert index.observe(Kind.MTLS_POLICY, written) == {BASELINE}
+
+
+def test_a_policy_in_its_last_accepted_form_concerns_whom_that_form_matches(index: Index) -> None:
+    accepted = {"clientSelector": {"matchLabels": {"tier": "edge"}}}
+    narrowed = {"clientSelector": {"matchLabels": {"tier": "none"}}}
+    policy = mtls_policy("baseline", status={"lastAccepted": {"spec": accepted}}, **narrowed)
+
+    assert index.observe(Kind.MTLS_POLICY, policy) == {BASELINE, PARTNER}
+
+
+def test_a_client_concerns_a_policy_only_when_its_verdict_or_its_labels_change(index: Index) -> None:
+    index.observe(Kind.MTLS_POLICY, mtls_policy("baseline"))
+    denied = {"conditions": [{"type": "Accepted", "status": "False", "reason": "LifetimeTooLong"}]}
+
+    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(status={"clientId": "shop.orders"})) == {ORDERS}
+    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(status=denied)) == {ORDERS, BASELINE}
+    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(), deleted=True) == {ORDERS, BASELINE}
+
+
+def test_a_client_that_cannot_be_parsed_is_looked_at_all_the_same(index: Index) -> None:
+    odd = oauth_client(certificate=7, authentication=[], scopes="x")
+
+    assert index.observe(Kind.OAUTH_CLIENT, odd) == {ORDERS}
+
+
+def test_a_listing_tells_of_what_vanished_without_an_event(index: Index) -> None:
+    keys = index.replace(Kind.OAUTH_CLIENT, [oauth_client()])
+
+    assert keys == {ORDERS, PARTNER, CART}
+    assert index.clients() == {ORDERS}
