@@ -57,7 +57,7 @@ def settle(value: Any, schema: JsonSchema, path: str = "") -> tuple[Any, list[Pr
     if "properties" in schema:
         return _settle_object(value, schema["properties"], path)
     inner = schema.get("additionalProperties", {})
-    settled = {key: settle(entry, inner, f"{path}.{key}") for key, entry in value.items()}
+    settled = {key: settle(entry, inner, f"{path}.{key}") for key, entry in value.items() if entry is not None}
     return {key: entry for key, (entry, _) in settled.items()}, [p for _, found in settled.values() for p in found]
 
 
