@@ -31,24 +31,24 @@ def to_yaml(document: object) -> bytes:
     return (_HEADER + text).encode()
 
 
-def stale_own_files() -> list[str]:
-    """Paths whose content is not what the types say: changed, missing, or no longer made."""
+def stale_own_files(root: Path = REPOSITORY) -> list[str]:
+    """Paths below `root` whose content is not what the types say: changed, missing, or no longer made."""
     wanted = own_files()
     folders = {Path(path).parent for path in wanted}
-    present = {str(p.relative_to(REPOSITORY)) for f in folders for p in (REPOSITORY / f).iterdir() if p.is_file()}
-    return sorted(path for path in present | set(wanted) if _content(path) != wanted.get(path))
+    present = {str(p.relative_to(root)) for f in folders for p in (root / f).glob("*") if p.is_file()}
+    return sorted(path for path in present | set(wanted) if _content(root / path) != wanted.get(path))
 
 
-def _content(path: str) -> bytes | None:
-    file = REPOSITORY / path
+def _content(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _write(files: dict[str, bytes]) -> None:
+def write(files: dict[str, bytes], root: Path = REPOSITORY) -> None:
+    """Write what differs, and say so."""
     for path, content in files.items():
-        if _content(path) != content:
-            (REPOSITORY / path).parent.mkdir(parents=True, exist_ok=True)
-            (REPOSITORY / path).write_bytes(content)
+        if _content(root / path) != content:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
             print(f"wrote {path}")
 
 
@@ -57,8 +57,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
     if not parser.parse_args().check:
-        _write(own_files())
-        _write(generate_install.files())  # after: the chart carries the CRDs as they now are
+        write(own_files())
+        write(generate_install.files())  # after: the chart carries the CRDs as they now are
         return 0
     stale = stale_own_files() + generate_install.stale(generate_install.files())
     for path in stale:

@@ -1,6 +1,7 @@
 """The CRDs as the types make them."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,17 @@ from tools import generate
 
 def test_what_is_committed_is_what_the_types_say() -> None:
     assert generate.stale_own_files() == [], "run `make generate`"
+
+
+def test_what_was_changed_lost_or_is_no_longer_made_is_named(tmp_path: Path) -> None:
+    generate.write(generate.own_files(), tmp_path)
+    (tmp_path / "crds" / "holdfast.dev_oauthclients.yaml").write_text("kind: Other\n")
+    (tmp_path / "crds" / "holdfast.dev_grants.yaml").write_text("kind: Gone\n")
+    (tmp_path / "docs" / "reference" / "conditions.md").unlink()
+
+    assert generate.stale_own_files(tmp_path) == [
+        *("crds/holdfast.dev_grants.yaml", "crds/holdfast.dev_oauthclients.yaml", "docs/reference/conditions.md"),
+    ]
 
 
 def test_the_yaml_reads_back_as_the_definition() -> None:
