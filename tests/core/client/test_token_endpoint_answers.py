@@ -1,7 +1,9 @@
 """Whatever a token endpoint answers, the client has a token or says in a typed error why not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from holdfast.client import BoundTokenAuth, ClientError, TokenRefused, TokenUnavailable
+from tests.authserver.running import MovingClock
 from tests.core.client.world import listening
 from tests.core.x509.authority import Authority
 
@@ -26,9 +29,12 @@ class Odd:
         self.headers: list[tuple[bytes, bytes]] = []
         self.metadata: dict[str, Any] = {}
         self.paths: list[str] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.paths.append(scope["path"])
+        await self.go_on.wait()
         body, status = self.body, self.status
         if scope["path"].startswith("/.well-known/"):
             document = {"issuer": self.url, "token_endpoint": f"{self.url}/plain",
@@ -72,8 +78,8 @@ async def test_what_a_specification_leaves_open_is_taken(odd: Odd, tmp_path: Pat
     b"", b"[]", b"<html>", b"\xff", b"{}", b"[" * 100_000,
     *(json.dumps(GOOD | change).encode() for change in (
         {"access_token": ""}, {"access_token": 7}, {"access_token": "a\r\nx: y"}, {"access_token": "ä"},
-        {"access_token": "a b"}, {"token_type": "DPoP"}, {"token_type": None}, {"expires_in": 0}, {"expires_in": -1}, {"expires_in": "300"},
-        {"expires_in": True}, {"expires_in": 1e300}, {"expires_in": float("nan")},
+        {"access_token": "a b"}, {"token_type": "DPoP"}, {"token_type": None}, {"expires_in": 0}, {"expires_in": -1},
+        {"expires_in": "300"}, {"expires_in": True}, {"expires_in": 1e300}, {"expires_in": float("nan")},
     )),
 ])  # fmt: skip
 async def test_an_answer_that_is_no_token_is_unavailable(odd: Odd, tmp_path: Path, body: bytes) -> None:
@@ -100,6 +106,37 @@ async def test_a_refusal_is_told_apart_from_trouble(
         await auth(odd, tmp_path).keeper.apair()
     if isinstance(error, TokenRefused):
         assert vars(raised.value) == vars(error)
+
+
+async def test_threads_that_wait_for_a_failure_do_not_all_repeat_it(odd: Odd, tmp_path: Path) -> None:
+    odd.status, odd.body = 401, b'{"error": "invalid_client"}'
+    odd.go_on.clear()
+    keeper = auth(odd, tmp_path).keeper
+    with ThreadPoolExecutor(8) as threads:
+        loop = asyncio.get_running_loop()
+        waiting = [loop.run_in_executor(threads, keeper.pair) for _ in range(8)]
+        async with asyncio.timeout(20):
+            while not odd.paths:  # noqa: ASYNC110 - the threads do not tell
+                await asyncio.sleep(0.01)
+        odd.go_on.set()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {TokenRefused}
+    assert len(odd.paths) <= 2, "one attempt, and one more for those who came while it was under way"
+
+
+async def test_a_pair_that_lasts_is_not_renewed_in_a_tight_loop(odd: Odd, tmp_path: Path) -> None:
+    clock = MovingClock()
+    keeper = auth(odd, tmp_path, clock=clock).keeper
+    good = await keeper.apair()
+    odd.status = 503
+    clock.move(seconds=250)
+
+    assert [await keeper.apair() for _ in range(5)] == [good] * 5
+    assert len(odd.paths) == 2
+    clock.move(seconds=1)
+    await keeper.apair()
+    assert len(odd.paths) == 3
 
 
 async def test_when_to_come_back_is_passed_on(odd: Odd, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 from cryptography import x509
@@ -216,15 +217,23 @@ def test_y03_scheme_and_host_ignore_case_and_nothing_else_is_normalised(register
     return None
 
 
-def test_y01_a_u_label_is_converted_when_registered_and_never_in_a_certificate() -> None:
-    rule = parse_subject_rule(SubjectKind.DNS, "bücher.example")
-    assert rule.canonical == "xn--bcher-kva.example"
-    verify_subject(ROOT.issue("CN=x", dns=["xn--bcher-kva.example"]).certificate, rule)
-    raw = x509.DNSName._init_without_validation("bücher.example")
-    extra = [(x509.SubjectAlternativeName([raw]), False)]
-    certificate = ROOT.issue("CN=x", extra=extra).certificate
-    with pytest.raises(SubjectMismatch):
-        verify_subject(certificate, rule)
+@pytest.mark.parametrize(("kind", "unicode", "ascii_form", "raw"), [
+    (SubjectKind.DNS, "bücher.example", "xn--bcher-kva.example", x509.DNSName._init_without_validation),
+    (SubjectKind.EMAIL, "a@bücher.example", "a@xn--bcher-kva.example", x509.RFC822Name._init_without_validation),
+])  # fmt: skip
+def test_y01_a_u_label_is_converted_when_registered_and_never_in_a_certificate(
+    kind: SubjectKind, unicode: str, ascii_form: str, raw: Callable[[str], x509.GeneralName]
+) -> None:
+    rule = parse_subject_rule(kind, unicode)
+    assert rule.canonical == ascii_form
+    for name, same in ((raw(ascii_form), True), (raw(unicode), False)):
+        certificate = ROOT.issue("CN=x", extra=[(x509.SubjectAlternativeName([name]), False)]).certificate
+        try:
+            verify_subject(certificate, rule)
+            matched = True
+        except SubjectMismatch:
+            matched = False
+        assert matched is same
 
 
 def test_y05_a_utf8_mailbox_in_an_other_name_is_no_email() -> None:
