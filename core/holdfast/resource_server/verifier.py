@@ -7,6 +7,7 @@ are judged anew for every request, since the certificate is another one on anoth
 import hashlib
 import threading
 from collections import OrderedDict
+from typing import NamedTuple
 
 from holdfast.clock import Clock, system_clock
 from holdfast.oauth.claims import AccessTokenClaims
@@ -26,32 +27,41 @@ class TokenVerifier:
         self._jwks = jwks
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: OrderedDict[bytes, tuple[KeySet, SignedToken]] = OrderedDict()
+        self._seen: OrderedDict[bytes, _Known] = OrderedDict()
 
     def verify(self, token: str, certificate: Certificate | None) -> AccessTokenClaims:
         """Raises a Refusal: InvalidToken, InsufficientScope, or KeysUnavailable."""
-        return self._judge(token, certificate, self._jwks.keys(key_id(token)))
+        digest, kid = self._named(token)
+        return self._judge(digest, token, certificate, self._jwks.keys(kid))
 
     async def averify(self, token: str, certificate: Certificate | None) -> AccessTokenClaims:
         """As `verify`, for asyncio."""
-        return self._judge(token, certificate, await self._jwks.akeys(key_id(token)))
+        digest, kid = self._named(token)
+        return self._judge(digest, token, certificate, await self._jwks.akeys(kid))
 
-    def _judge(self, token: str, certificate: Certificate | None, keys: KeySet) -> AccessTokenClaims:
-        return check_claims(self._signed(token, keys), certificate, expected=self.expected, at=self._clock())
+    def _named(self, token: str) -> tuple[bytes, str]:
+        """Under what it is remembered, and its `kid`. Raises InvalidToken."""
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        known = self._seen.get(digest)
+        return digest, key_id(token) if known is None else known.kid
 
-    def _signed(self, token: str, keys: KeySet) -> SignedToken:
-        digest = hashlib.sha256(token.encode()).digest()
+    def _judge(self, digest: bytes, token: str, certificate: Certificate | None, keys: KeySet) -> AccessTokenClaims:
+        known = self._seen.get(digest)
+        if known is None or known.keys is not keys:
+            signed = verify_signature(token, keys, self.expected.algorithms)
+            known = _Known(key_id(token), keys, signed)
+            self._remember(digest, known)
+        return check_claims(known.signed, certificate, expected=self.expected, at=self._clock())
+
+    def _remember(self, digest: bytes, known: "_Known") -> None:
         with self._lock:
-            known = self._seen.get(digest)
-        if known is not None and known[0] is keys:
-            return known[1]
-        signed = verify_signature(token, keys, self.expected.algorithms)
-        self._remember(digest, keys, signed)
-        return signed
-
-    def _remember(self, digest: bytes, keys: KeySet, signed: SignedToken) -> None:
-        with self._lock:
-            self._seen[digest] = (keys, signed)
+            self._seen[digest] = known
             self._seen.move_to_end(digest)
             if len(self._seen) > _REMEMBERED:
                 self._seen.popitem(last=False)
+
+
+class _Known(NamedTuple):
+    kid: str
+    keys: KeySet
+    signed: SignedToken
