@@ -43,6 +43,7 @@ class TlsConnection:
             return operation(*arguments)
         except SSL.WantReadError:
             self._fed = False
+            self._flush()  # reading may itself give rise to output: an alert, a key update
             raise ssl.SSLWantReadError from None
         except SSL.WantWriteError:
             raise ssl.SSLWantWriteError from None
@@ -71,7 +72,7 @@ class TlsConnection:
             self._flush()
 
     def read(self, size: int = 65536, buffer: Any = None) -> Any:
-        """Decrypted bytes (or their count, into `buffer`); nothing at the end. An alert it causes goes out later."""
+        """Decrypted bytes (or their count, into `buffer`); nothing at the end."""
         if buffer is not None:
             return self._call(self._connection.recv_into, buffer, size)
         try:

@@ -258,7 +258,7 @@ def test_who_does_not_finish_a_request_in_time_is_cut_off(
     run: Run, http: str, files: TlsFiles, tmp_path: Path, start: bytes
 ) -> None:
     async def scenario() -> bytes:
-        async with listening(files, http, limits=ConnectionLimits(request=0.2)) as url:
+        async with listening(files, http, limits=ConnectionLimits(request=0.1)) as url:
             return await exchange(url, client_tls(tmp_path), start)
 
     assert run(scenario()) == b""
