@@ -1,7 +1,6 @@
 """The one composition root: which endpoint is served at which path of which listener, and from what it is made."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from holdfast.clock import Clock
 from holdfast_authserver.audit import AuditLog
@@ -36,7 +35,7 @@ def create_context(
         keeper=keeper,
         keys=keys,
         reader=TokenReader(),
-        authentication=ClientAuthentication(timedelta(seconds=settings.clock_skew)),
+        authentication=ClientAuthentication(),
         grants=GRANTS,
         hold=StartupHold(settings.startup_hold),
         audit=audit,

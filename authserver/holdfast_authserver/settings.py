@@ -76,8 +76,6 @@ class Settings(BaseSettings):
     """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""
     token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
     """Seconds an access token lives where its client does not say."""
-    clock_skew: Annotated[int, Field(ge=0, le=300)] = 5
-    """Seconds by which a client's certificate may begin in the future, for issuers whose clock is ahead."""
     audit_log: str = "-"
     """A file to append decisions to, one JSON object a line; `-` is the standard output."""
     http: Literal["httptools", "h11"] = "httptools"

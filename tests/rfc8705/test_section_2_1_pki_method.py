@@ -116,7 +116,7 @@ async def test_m17_a_leaf_outside_its_validity_is_refused(
 
 
 async def test_m17_a_leaf_that_begins_within_the_skew_is_accepted(server: RunningServer) -> None:
-    """An issuer's clock is a little ahead; the default skew is 5 s."""
+    """An issuer's clock is a little ahead: 5 s are allowed for."""
     ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)
 
     assert (await server.token(server.ca.issue(uris=[URI], not_before=ahead))).status_code == 200

@@ -5,7 +5,7 @@ wrongly authenticated clients cannot be told apart from outside (E-02).
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from holdfast.oauth.errors import InvalidClient, InvalidRequest, UnauthorizedClient
@@ -33,10 +33,10 @@ class AuthenticatedClient:
 
 
 class ClientAuthentication:
-    """The table of methods; the metadata document is computed from it. `skew`: between issuers' clocks and ours."""
+    """The table of methods; the metadata document is computed from it."""
 
-    def __init__(self, skew: timedelta) -> None:
-        self.methods: dict[str, Method] = {tls_client_auth.NAME: tls_client_auth.TlsClientAuth(skew)}
+    def __init__(self) -> None:
+        self.methods: dict[str, Method] = {tls_client_auth.NAME: tls_client_auth.TlsClientAuth()}
 
     def authenticate(self, presented: PresentedCredentials, snapshot: Snapshot, at: datetime) -> AuthenticatedClient:
         """Raises InvalidClient, InvalidRequest (two methods at once, M-08), UnauthorizedClient (a policy says no)."""

@@ -16,6 +16,7 @@ from holdfast_authserver.transport.presented import PresentedChain
 
 NAME = "tls_client_auth"
 _MAX_VERDICTS = 8192  # about 20 MB of certificates at worst
+_CLOCK_SKEW = timedelta(seconds=5)  # an issuer a little ahead has just made this one (M-17); ends are never stretched
 _REFUSAL_HOLDS = timedelta(seconds=10)  # so that a storm of bad requests costs no path validation each
 
 
@@ -31,10 +32,9 @@ class _Verdict:
 
 
 class TlsClientAuth:
-    """The method, with the verdicts it remembers. `skew`: by how much a certificate may begin in the future (M-17)."""
+    """The method, with the verdicts it remembers."""
 
-    def __init__(self, skew: timedelta) -> None:
-        self._skew = skew
+    def __init__(self) -> None:
         self._verdicts: dict[tuple[str, tuple[bytes, ...]], _Verdict] = {}
 
     def verify(self, client: ServedClient, chain: PresentedChain | None, at: datetime) -> datetime:
@@ -44,7 +44,7 @@ class TlsClientAuth:
         key = (client.metadata.client_id, chain.ders)
         verdict = self._verdicts.get(key)
         if verdict is None or verdict.client is not client or not verdict.valid_from <= at <= verdict.valid_until:
-            verdict = self._remember(key, _judge(client, chain, at, self._skew))
+            verdict = self._remember(key, _judge(client, chain, at))
         if verdict.refusal is not None:
             raise InvalidClient(verdict.refusal)
         return verdict.expires
@@ -57,11 +57,10 @@ class TlsClientAuth:
         return verdict
 
 
-def _judge(client: ServedClient, chain: PresentedChain, at: datetime, skew: timedelta) -> _Verdict:
+def _judge(client: ServedClient, chain: PresentedChain, at: datetime) -> _Verdict:
     try:
         peer = _parse(chain)
-        # An issuer whose clock is a little ahead of ours has just made this one; its end is never stretched.
-        begun = min(max(at, peer.leaf.not_before), at + skew)
+        begun = min(max(at, peer.leaf.not_before), at + _CLOCK_SKEW)
         path = verify_path(peer, client.anchors, at=begun)
         if client.metadata.subject is None:
             raise PathError("the client has no subject rule")
