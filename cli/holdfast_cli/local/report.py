@@ -80,12 +80,13 @@ async def make_report(cluster: FolderCluster, addresses: Addresses) -> Report:
 def _client(obj: Object, cluster: FolderCluster) -> ClientState:
     meta, status = obj["metadata"], obj.get("status", {})
     ready = _condition(obj, "Ready")
+    current = status.get("observedGeneration") == meta["generation"] and "deletionTimestamp" not in meta
     files = _files(obj, cluster)
     return ClientState(
         namespace=meta["namespace"],
         name=meta["name"],
         client_id=status.get("clientId"),
-        ready=ready.get("status") == "True",
+        ready=current and ready.get("status") == "True",
         reason=ready.get("reason", "Pending"),
         message=ready.get("message", "not looked at yet"),
         cert_file=files.get("tls.crt"),

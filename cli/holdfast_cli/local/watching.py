@@ -15,15 +15,17 @@ STEP = 20  # milliseconds between two looks at the kernel's queue
 CHECK = 500  # milliseconds after which we look ourselves, in case the kernel did not tell
 
 State = frozenset[tuple[str, int, int, int]]
-"""Path, time, size and inode of every file."""
+"""Path, time, size and inode of every file that may hold manifests."""
 
 
 def look(root: Path, skip: Path) -> State:
     """What the folder looks like now; what cannot be seen is left out."""
     found = set()
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if Path(folder, name) != skip]
+        folders[:] = [name for name in folders if not name.startswith(".") and Path(folder, name) != skip]
         for name in names:
+            if not name.endswith((".yaml", ".yml")):
+                continue
             path = os.path.join(folder, name)
             try:
                 stat = os.stat(path)

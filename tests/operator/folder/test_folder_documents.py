@@ -1,12 +1,16 @@
 """Reading a folder: every document stands for itself, and what is wrong is named by file, document and field."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from holdfast_operator.adapters.folder.documents import MAX_FILE, Reading, read_folder
+from holdfast_operator.adapters.folder import yaml_text
+from holdfast_operator.adapters.folder.documents import MAX_FILE, Reading, read_document, read_folder
 from holdfast_operator.adapters.folder.metadata import small_kind_problems
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 
@@ -77,6 +81,8 @@ def test_an_object_without_namespace_goes_to_default(tmp_path: Path) -> None:
             "expected a type that JSON has",
         ),
         ("x: .nan\n", ".nan is no JSON number"),
+        ('x: "\\ud800"\n', "document 1: "),
+        ("x: " + "9" * 5000, "not valid YAML"),
         ("x: *nobody\n", "nobody"),
         ("x: &a [*a]\n", "alias *a is unknown or contains itself"),
         ("x: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
@@ -182,3 +188,56 @@ def test_what_a_server_owns_is_not_declared(tmp_path: Path) -> None:
     obj: dict[str, Any] = reading.documents[GOOD_KEY].object if GOOD_KEY in reading.documents else {}
     assert obj["metadata"] == {"name": "good", "namespace": "shop", "labels": {"a": "b"}}
     assert "status" not in obj
+
+
+def test_a_file_whose_name_is_not_text_is_read_and_can_be_printed(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text("{")
+
+    assert only_problem(read_folder(tmp_path, check)).encode().startswith(b"?.yaml, document 1")
+
+
+PIECES = [
+    "---\n",
+    "a: ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "&a ",
+    "*a",
+    "!!binary x",
+    "\n",
+    "  ",
+    "'",
+    '"',
+    "\\u0000",
+    "#",
+    "| \n",
+    GOOD,
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12) | st.text().map(lambda text: [text]))
+def test_no_text_makes_the_reader_fail(pieces: list[str]) -> None:
+    reading = Reading()
+
+    for part in yaml_text.split("".join(pieces)):
+        read_document(part, "a.yaml", check, reading)
+
+    assert all(str(problem).startswith("a.yaml, document ") for problem in reading.problems)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_no_metadata_makes_the_reader_fail(meta: object) -> None:
+    reading = Reading()
+    text = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": meta})
+
+    for part in yaml_text.split(text):
+        read_document(part, "a.yaml", check, reading)
+
+    assert reading.documents.keys().isdisjoint(reading.broken)

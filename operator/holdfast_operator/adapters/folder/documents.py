@@ -93,13 +93,18 @@ def read_folder(root: Path, check: Check, *, skip: Path | None = None) -> Readin
                 Problem(str(root), None, None, "", f"expected at most {MAX_FILES} files, found more; the rest is not read")
             )
             break
-        _read_file(path, path.relative_to(root).as_posix(), check, reading)
+        _read_file(path, _shown(path.relative_to(root)), check, reading)
     return reading
+
+
+def _shown(path: Path) -> str:
+    """A file's name need not be text; where it is printed it must be."""
+    return path.as_posix().encode("utf-8", "replace").decode()
 
 
 def _files(root: Path, skip: Path | None, reading: Reading) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
-        name = Path(error.filename).relative_to(root).as_posix()
+        name = _shown(Path(error.filename).relative_to(root))
         reading.unreadable.add("." if name == "." else f"{name}/")
         reading.problems.append(Problem(name, None, None, "", f"folder cannot be read: {error.strerror}"))
 
@@ -120,7 +125,7 @@ def _read_file(path: Path, name: str, check: Check, reading: Reading) -> None:
         reading.problems.append(Problem(name, None, None, "", reason))
         return
     for part in yaml_text.split(text):
-        _read_document(part, name, check, reading)
+        read_document(part, name, check, reading)
 
 
 def _text(path: Path) -> str:
@@ -138,7 +143,8 @@ def _text(path: Path) -> str:
         raise ValueError(f"expected UTF-8, found byte 0x{data[error.start]:02x} at offset {error.start}") from error
 
 
-def _read_document(part: yaml_text.Part, name: str, check: Check, reading: Reading) -> None:
+def read_document(part: yaml_text.Part, name: str, check: Check, reading: Reading) -> None:
+    """Take one document of the file `name` into the reading."""
     try:
         value = yaml_text.load(part)
     except yaml_text.YamlError as error:

@@ -4,6 +4,7 @@ Owns splitting, size and alias limits, duplicate keys and YAML's own types. Know
 Neighbours: `documents` calls it.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ def load(part: Part) -> Any:
     """The document as JSON has it: null, booleans, numbers, strings, lists, maps with string keys. Raises YamlError."""
     try:
         _check_size(part.text)
-        return yaml.load(part.text, Loader=_JsonLoader)  # noqa: S506  a SafeLoader with fewer types
+        value = yaml.load(part.text, Loader=_JsonLoader)  # noqa: S506  a SafeLoader with fewer types
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is a string to YAML, and to nobody else
+        return value
     except yaml.MarkedYAMLError as error:
         raise YamlError(_with_line(error, part.line)) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
