@@ -22,6 +22,9 @@ REQUEST_LIMIT = 10.0
 """Seconds a call may take. Shorter than a pass, and than what is left of a Lease when a holder gives up."""
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  where it lies, not what it is
 
+_UNTYPED = "failed to create typed patch object"
+"""An API server says 500 to server-side apply of a value that the schema's type does not allow: no retry will help."""
+
 Json = Any  # what an API server sends is checked by whoever reads it
 
 
@@ -103,6 +106,8 @@ def _meaning(method: str, path: str, status: int, text: bytes | str, retry_after
         return NotFound(message)
     if status == 409:
         return Conflict(message)
+    if _UNTYPED in message:
+        return Rejected(message)
     if status == 401 or status == 429 or status >= 500 or (status == 403 and method == "GET"):
         wait = float(retry_after) if retry_after and retry_after.isdigit() else None
         return ClusterUnavailable(message, wait)
