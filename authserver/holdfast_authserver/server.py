@@ -5,6 +5,7 @@ Owns the order of the start, and that whatever prevents it is one clear line. Wh
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import ssl
@@ -222,6 +223,7 @@ def _quiet_collector() -> None:
 
 def main() -> int:
     """Settings from the environment, then `serve`. Exit code 2 and one line when it cannot start."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         serve(Settings())
     except ValidationError as error:

@@ -63,6 +63,7 @@ class Listener:
             server_header=False,
             access_log=False,
             log_config=None,
+            log_level="error",  # what a stranger sends is no event of ours
             timeout_keep_alive=limits.keep_alive,
             h11_max_incomplete_event_size=limits.head,
         )

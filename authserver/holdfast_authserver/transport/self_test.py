@@ -5,21 +5,25 @@ server must not start and refuse everybody, or worse, serve without seeing certi
 """
 
 import asyncio
+import socket
 import ssl
-import tempfile
+import struct
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
 
 from holdfast.x509.thumbprint import x5t_s256
 from holdfast_authserver.transport.listener import Listener, bind
 from holdfast_authserver.transport.presented import presented_chain
 
-_PATIENCE = 5.0  # seconds for a handshake and a request with ourselves; it takes a few milliseconds
+_PATIENCE = 5  # seconds for a handshake and a request with ourselves; it takes a few milliseconds
+_REQUEST = b"GET / HTTP/1.1\r\nhost: self-test\r\nconnection: close\r\n\r\n"
+_VERSIONS = {"TLS 1.2": SSL.TLS1_2_VERSION, "TLS 1.3": SSL.TLS1_3_VERSION}
 
 
 class SelfTestFailed(Exception):
@@ -28,20 +32,20 @@ class SelfTestFailed(Exception):
 
 async def self_test(context: ssl.SSLContext, *, http: str = "httptools") -> None:
     """Show an unknown self-signed certificate to `context`, and see it arrive. Raises SelfTestFailed."""
-    with tempfile.TemporaryDirectory() as folder:
-        pem = Path(folder) / "unknown.pem"
-        thumbprint = _write_unknown_certificate(pem)
-        listener = Listener(_echo_thumbprint, bind("127.0.0.1", 0), context, http=http)
-        try:
-            await listener.start()
-            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-                seen = await _ask(listener.address, _client_context(pem, version))
-                if seen != thumbprint:
-                    raise SelfTestFailed(f"{version.name}: expected the certificate {thumbprint}, the server saw {seen!r}")
-        except (OSError, TimeoutError) as error:
-            raise SelfTestFailed(f"a handshake with an unknown client certificate failed: {error!r}") from error
-        finally:
-            await listener.stop()
+    certificate, key = _unknown_certificate()
+    expected = x5t_s256(certificate.public_bytes(Encoding.DER))
+    listener = Listener(_echo_thumbprint, bind("127.0.0.1", 0), context, http=http)
+    try:
+        await listener.start()
+        for name, version in _VERSIONS.items():
+            client = _client_context(certificate, key, version)
+            seen = await asyncio.to_thread(_ask, listener.address, client)
+            if seen != expected:
+                raise SelfTestFailed(f"{name}: expected the certificate {expected}, the server saw {seen!r}")
+    except (OSError, SSL.Error) as error:
+        raise SelfTestFailed(f"a handshake with an unknown client certificate failed: {error!r}") from error
+    finally:
+        await listener.stop()
 
 
 async def _echo_thumbprint(scope: Any, receive: Any, send: Any) -> None:
@@ -52,32 +56,42 @@ async def _echo_thumbprint(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _ask(address: tuple[str, int], context: ssl.SSLContext) -> str:
-    async with asyncio.timeout(_PATIENCE):
-        reader, writer = await asyncio.open_connection(*address, ssl=context)
-        try:
-            writer.write(b"GET / HTTP/1.1\r\nhost: self-test\r\nconnection: close\r\n\r\n")
-            answer = await reader.read()
-        finally:
-            writer.close()
-    return answer.rpartition(b"\r\n\r\n")[2].decode("ascii", "replace")
-
-
-def _client_context(pem: Path, version: ssl.TLSVersion) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # the peer is this process; what is tested is what it sees of us
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = context.maximum_version = version
-    context.load_cert_chain(pem)
+def _client_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, version: int) -> SSL.Context:
+    """Of pyOpenSSL, which takes both from memory: no file to write on a read-only system."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(version)
+    context.set_max_proto_version(version)
+    context.use_certificate(certificate)
+    context.use_privatekey(key)
     return context
 
 
-def _write_unknown_certificate(pem: Path) -> str:
-    """A fresh self-signed certificate with its key; answers with its `x5t#S256`."""
+def _ask(address: tuple[str, int], context: SSL.Context) -> str:
+    """The body of the answer. Blocks, so it runs beside the event loop that answers. Raises OSError, SSL.Error."""
+    with socket.create_connection(address) as raw:
+        # pyOpenSSL wants a blocking socket, so the limit is the kernel's.
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _PATIENCE, 0))
+        connection = SSL.Connection(context, raw)
+        connection.set_connect_state()
+        connection.sendall(_REQUEST)
+        return _read_to_end(connection).rpartition(b"\r\n\r\n")[2].decode("ascii", "replace")
+
+
+def _read_to_end(connection: SSL.Connection) -> bytes:
+    answer = b""
+    try:
+        while True:
+            answer += connection.recv(4096)
+    except SSL.ZeroReturnError:
+        return answer
+
+
+def _unknown_certificate() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A fresh self-signed one: what the TLS layer must not judge."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "unknown")])
     now = datetime.now(UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -85,11 +99,5 @@ def _write_unknown_certificate(pem: Path) -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
     )
-    pem.touch(mode=0o600)
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return x5t_s256(certificate.public_bytes(serialization.Encoding.DER))
+    return builder.sign(key, hashes.SHA256()), key

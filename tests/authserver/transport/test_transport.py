@@ -346,3 +346,17 @@ def test_the_self_test_fails_where_the_tls_layer_judges(run: Run, files: TlsFile
 
     with pytest.raises(SelfTestFailed):
         run(self_test(strict))
+
+
+def test_requests_sent_together_are_answered_in_order(run: Run, http: str, files: TlsFiles, tmp_path: Path) -> None:
+    requests = b"".join(
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s" % (size, last, b"x" * size)
+        for size, last in ((3, b""), (5, b"connection: close\r\n"))
+    )
+
+    async def scenario() -> bytes:
+        async with listening(files, http) as url:
+            return await exchange(url, client_tls(tmp_path), requests)
+
+    sizes = [json.loads(part.partition(b"\r\n\r\n")[2])["size"] for part in run(scenario()).split(b"HTTP/1.1 200")[1:]]
+    assert sizes == [3, 5]
