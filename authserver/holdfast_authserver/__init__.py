@@ -1,1 +1,4 @@
-"""The authorization server: RFC 6749 token issuing with RFC 8705 in full. Knows clients and policies as values, never Kubernetes."""
+"""The authorization server: RFC 6749 token issuing with RFC 8705 in full.
+
+Knows clients and policies as values, never Kubernetes.
+"""
