@@ -15,7 +15,8 @@ from holdfast_authserver.registry.snapshot import ServedClient
 from holdfast_authserver.transport.presented import PresentedChain
 
 NAME = "tls_client_auth"
-_MAX_VERDICTS = 8192  # about 20 MB of certificates at worst
+_MAX_VERDICTS = 8192  # about 8 MB at worst: certificates are remembered by digest, reasons are cut short
+_MAX_REASON = 500  # characters; a certificate may hold thousands of names
 _CLOCK_SKEW = timedelta(seconds=5)  # an issuer a little ahead has just made this one (M-17); ends are never stretched
 _REFUSAL_HOLDS = timedelta(seconds=10)  # so that a storm of bad requests costs no path validation each
 
@@ -35,13 +36,13 @@ class TlsClientAuth:
     """The method, with the verdicts it remembers."""
 
     def __init__(self) -> None:
-        self._verdicts: dict[tuple[str, tuple[bytes, ...]], _Verdict] = {}
+        self._verdicts: dict[tuple[str, bytes], _Verdict] = {}
 
     def verify(self, client: ServedClient, chain: PresentedChain | None, at: datetime) -> datetime:
         """Answers with the end of the certificate. Raises InvalidClient."""
         if chain is None:
             raise InvalidClient("no client certificate on the connection")
-        key = (client.metadata.client_id, chain.ders)
+        key = (client.metadata.client_id, chain.digest)
         verdict = self._verdicts.get(key)
         if verdict is None or verdict.client is not client or not verdict.valid_from <= at <= verdict.valid_until:
             verdict = self._remember(key, _judge(client, chain, at))
@@ -49,7 +50,7 @@ class TlsClientAuth:
             raise InvalidClient(verdict.refusal)
         return verdict.expires
 
-    def _remember(self, key: tuple[str, tuple[bytes, ...]], verdict: _Verdict) -> _Verdict:
+    def _remember(self, key: tuple[str, bytes], verdict: _Verdict) -> _Verdict:
         self._verdicts.pop(key, None)
         if len(self._verdicts) >= _MAX_VERDICTS:
             del self._verdicts[next(iter(self._verdicts))]
@@ -66,7 +67,7 @@ def _judge(client: ServedClient, chain: PresentedChain, at: datetime) -> _Verdic
             raise PathError("the client has no subject rule")
         verify_subject(peer.leaf, client.metadata.subject)  # of the leaf alone (M-12)
     except (CertificateError, PathError, SubjectMismatch) as error:
-        return _Verdict(client, at, at + _REFUSAL_HOLDS, at, f"certificate refused: {error}")
+        return _Verdict(client, at, at + _REFUSAL_HOLDS, at, f"certificate refused: {str(error)[:_MAX_REASON]}")
     return _Verdict(client, min(at, path.valid_from), path.valid_until, peer.leaf.not_after, None)
 
 

@@ -4,6 +4,7 @@ Neighbours: `connection.py` reads them from OpenSSL, `protocol.py` puts them int
 """
 
 import base64
+import hashlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -26,6 +27,11 @@ class PresentedChain(Sequence[str]):
     def thumbprint(self) -> str:
         """`x5t#S256` of the leaf: worked out once a connection, since every token names it."""
         return x5t_s256(self.ders[0])
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 over all of it: the same digest means the same certificates in the same order."""
+        return hashlib.sha256(b"".join(hashlib.sha256(der).digest() for der in self.ders)).digest()
 
     @overload
     def __getitem__(self, index: int) -> str: ...
