@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from holdfast_operator.adapters.folder.cluster import SECOND_LOOK, FolderCluster
 from holdfast_operator.reconcile.ports import Kind, Object, Rejected
+from tests.core.api.manifests import INVALID, QUICKSTART, SAMPLES, documents, expected_message, name_of
 
 CLIENT = """\
 apiVersion: holdfast.dev/v1alpha1
@@ -226,3 +228,24 @@ async def _live(folder: Folder) -> Object:
     found = await folder.cluster.get(Kind.OAUTH_CLIENT, "shop", "orders")
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize("path", INVALID, ids=name_of)
+async def test_what_an_api_server_refuses_is_refused_here_with_its_message(folder: Folder, path: Path) -> None:
+    *before, last = documents(path)
+    for obj in before:
+        await folder.write("a.yaml", yaml.safe_dump(obj))
+    stored = await folder.cluster.list(Kind.OAUTH_CLIENT)
+
+    await folder.write("a.yaml", yaml.safe_dump(last))
+
+    assert any(expected_message(path) in problem for problem in folder.problems), folder.problems
+    assert all(problem.startswith("a.yaml, document 1") for problem in folder.problems)
+    assert await folder.cluster.list(Kind.OAUTH_CLIENT) == stored
+
+
+@pytest.mark.parametrize("path", [*SAMPLES, QUICKSTART], ids=name_of)
+async def test_every_sample_is_taken_without_a_word(folder: Folder, path: Path) -> None:
+    await folder.write("a.yaml", yaml.safe_dump_all(documents(path)))
+
+    assert folder.problems == []

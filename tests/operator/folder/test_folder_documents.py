@@ -70,12 +70,18 @@ def test_an_object_without_namespace_goes_to_default(tmp_path: Path) -> None:
         ),
         ("apiVersion: holdfast.dev/v9\nkind: OAuthClient\n", "found holdfast.dev/v9 OAuthClient"),
         ("apiVersion: v1\nkind: ConfigMap\n", "metadata: expected an object, found None"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ../up}\n", "metadata.name: expected an RFC 1123 subdomain"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: A}\n", "metadata.namespace: expected an RFC 1123"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, nmae: b}\n", "metadata.nmae: unknown field"),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ../up}\n",
+            'metadata.name: Invalid value: "../up": a lowercase RFC 1123 subdomain',
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: A}\n",
+            'metadata.namespace: Invalid value: "A": a lowercase RFC 1123 label',
+        ),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, nmae: b}\n", 'unknown field "metadata.nmae"'),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: 1}\n", "data[k]: expected a string, found 1"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndta: {}\n", "dta: unknown field"),
-        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n", "metadata.name: expected an RFC 1123 label"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndta: {}\n", 'dta: unknown field "dta"'),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n", "a lowercase RFC 1123 label"),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: !!binary aGk=}\n",
             "expected a type that JSON has",

@@ -4,6 +4,7 @@ Owns identity and the small kinds that no CRD describes (ConfigMap, Namespace, i
 """
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -46,22 +47,35 @@ def identify(kind: Kind, value: Mapping[str, Any]) -> tuple[Key | None, Problems
     if not isinstance(meta, dict):
         return None, [("metadata", f"expected an object, found {meta!r}")]
     name, namespace = meta.get("name"), meta.get("namespace")
-    if kind is Kind.NAMESPACE and not is_label(name):
-        return None, [("metadata.name", f"expected an RFC 1123 label of at most 63 characters, found {name!r}")]
-    if not is_subdomain(name):
-        return None, [("metadata.name", f"expected an RFC 1123 subdomain of at most 253 characters, found {name!r}")]
+    wrong = _name_problem(name, label=kind is Kind.NAMESPACE)
+    if wrong:
+        return None, [("metadata.name", wrong)]
     if not kind.namespaced:
-        key = Key(kind, "", str(name))
-        none = [] if namespace is None else [("metadata.namespace", f"{kind.kind} is cluster-scoped; found {namespace!r}")]
-        return key, none + _metadata_problems(meta)
-    if namespace is not None and not is_label(namespace):
-        return None, [("metadata.namespace", f"expected an RFC 1123 label of at most 63 characters, found {namespace!r}")]
+        scope: Problems = [] if namespace is None else [("metadata.namespace", "Forbidden: not allowed on this type")]
+        return Key(kind, "", str(name)), scope + _metadata_problems(meta)
+    wrong = _name_problem(namespace, label=True) if namespace is not None else None
+    if wrong:
+        return None, [("metadata.namespace", wrong)]
     return Key(kind, namespace or DEFAULT_NAMESPACE, str(name)), _metadata_problems(meta)
+
+
+def _name_problem(name: object, *, label: bool) -> str | None:
+    """What the API server says of a name that it does not take."""
+    if not name:
+        return "Required value"
+    if (label and is_label(name)) or (not label and is_subdomain(name)):
+        return None
+    form, signs = ("label", "or '-'") if label else ("subdomain", "'-' or '.'")
+    comma = "" if label else ","
+    return (
+        f"Invalid value: {json.dumps(name)[:100]}: a lowercase RFC 1123 {form} must consist of lower case alphanumeric "
+        f"characters{comma} {signs}, and must start and end with an alphanumeric character"
+    )
 
 
 def _metadata_problems(meta: Mapping[str, Any]) -> Problems:
     unknown = sorted(set(meta) - _DECLARED - _SERVER_OWNED)
-    problems = [(f"metadata.{member}", "unknown field") for member in unknown]
+    problems = [(f"metadata.{member}", f'unknown field "metadata.{member}"') for member in unknown]
     for member in ("labels", "annotations"):
         problems += _strings(f"metadata.{member}", meta.get(member))
     labels = meta.get("labels")
@@ -119,4 +133,4 @@ def _config_map_problems(obj: Object) -> Problems:
 
 
 def _unknown(obj: Object, known: set[str]) -> Problems:
-    return [(m, "unknown field") for m in sorted(set(obj) - known - {"apiVersion", "kind", "metadata"})]
+    return [(m, f'unknown field "{m}"') for m in sorted(set(obj) - known - {"apiVersion", "kind", "metadata"})]
