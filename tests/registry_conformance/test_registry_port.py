@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.oauth.client_metadata import Owner, TrustAnchor
 from holdfast.policy.model import AllowedSubjects, Policy
 from holdfast.registry.digest import registry_digest
 from holdfast.registry.port import RefusalReason, RegistrationRefused, Registry, StaleGeneration, StaleTerm
@@ -331,6 +331,10 @@ async def test_a_policy_has_to_be_put_before_its_client(registry: Registry, term
     assert refused.reason is RefusalReason.UNKNOWN_POLICY
 
 
+def _owner(**changes: str) -> Owner:
+    return replace(a_client().owner, **changes)  # type: ignore[arg-type]  # only texts are changed
+
+
 @pytest.mark.parametrize(("changes", "field"), [
     ({"scopes": ('say"cheese',)}, "scope"),
     ({"resources": ("https://a.svc/#part",)}, "holdfast.resources[0]"),
@@ -342,6 +346,9 @@ async def test_a_policy_has_to_be_put_before_its_client(registry: Registry, term
     ({"token_endpoint_auth_method": "client_secret_basic"}, "token_endpoint_auth_method"),
     ({"token_endpoint_auth_method": "self_signed_tls_client_auth"}, "tls_client_auth_*"),
     ({"client_id": "shop.with space"}, "client_id"),
+    ({"owner": _owner(namespace="*")}, "holdfast.owner.namespace"),
+    ({"owner": _owner(name="a/b")}, "holdfast.owner.name"),
+    ({"owner": _owner(service_account="*")}, "holdfast.owner.service_account"),
 ])  # fmt: skip
 async def test_malformed_metadata_is_refused_with_its_field(
     registry: Registry, term: int, changes: dict[str, object], field: str

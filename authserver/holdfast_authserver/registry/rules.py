@@ -17,6 +17,8 @@ _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,255}")
 """VSCHAR without the space (RFC 6749 appendix A.1); a length that fits a JWT, a log line and a URL."""
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 """scope-token (RFC 6749 section 3.3)."""
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+"""RFC 1123 subdomain, the widest form a namespace, an object or a ServiceAccount may have."""
 _METHODS = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 _MAX_LIFETIME = 24 * 3600  # seconds; a longer access token would be a long-term credential (RFC 9700 section 2.2)
 
@@ -32,6 +34,7 @@ def check_metadata(client: ClientMetadata) -> None:
 def _problems(client: ClientMetadata) -> Iterator[Problem]:
     if not _CLIENT_ID.fullmatch(client.client_id):
         yield Problem("client_id", f"expected 1 to 255 printable ASCII characters, found {client.client_id[:80]!r}")
+    yield from _owner_problems(client)
     yield from _authentication_problems(client)
     for scope in client.scopes:
         if not _SCOPE.fullmatch(scope):
@@ -42,6 +45,15 @@ def _problems(client: ClientMetadata) -> Iterator[Problem]:
     lifetime = client.token_lifetime
     if lifetime is not None and not 1 <= lifetime <= _MAX_LIFETIME:
         yield Problem("holdfast.token_lifetime", f"expected 1 to {_MAX_LIFETIME} seconds, found {lifetime}")
+
+
+def _owner_problems(client: ClientMetadata) -> Iterator[Problem]:
+    owner = client.owner
+    for field, value in (("namespace", owner.namespace), ("name", owner.name), ("service_account", owner.service_account)):
+        if not _NAME.fullmatch(value) or len(value) > 253:
+            yield Problem(f"holdfast.owner.{field}", f"expected a Kubernetes name, found {value[:80]!r}")
+    if not 1 <= len(owner.uid) <= 253:
+        yield Problem("holdfast.owner.uid", f"expected 1 to 253 characters, found {len(owner.uid)}")
 
 
 def _authentication_problems(client: ClientMetadata) -> Iterator[Problem]:

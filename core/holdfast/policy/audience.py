@@ -36,7 +36,8 @@ def decide_audience(
     `owner`: the client whose audience it is. The issuer itself is an audience that everybody has.
     """
     audience = resource or default_audience(requester, issuer)
-    wanted = tuple(requester.scopes if scopes is None else scopes)
+    asked = None if scopes is None else frozenset(scopes)
+    wanted = tuple(s for s in requester.scopes if asked is None or s in asked)
     if audience == issuer:
         return AudienceDecision(ALLOW, audience, wanted)
     if audience not in requester.resources:

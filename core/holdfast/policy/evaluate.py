@@ -7,6 +7,8 @@ client and a policy in, a Decision out. Must not know certificates presented (se
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from holdfast.oauth.client_metadata import ClientMetadata
@@ -22,6 +24,13 @@ _MEMBERS = {
     SubjectKind.EMAIL: "email_addresses",
     SubjectKind.DN: "distinguished_names",
 }
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+"""A Kubernetes name (RFC 1123 subdomain), which is harmless in a pattern of any kind."""
+_PLAIN_URI = re.compile(r"[A-Za-z0-9\-._~:/?!$&'()*+,;=%\[\]]+")
+"""RFC 3986 without user information and fragment, in which another host could hide."""
 
 
 def evaluate_client(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
@@ -105,8 +114,9 @@ def evaluate_subject(
 
 
 def own_subjects(namespace: str, policy: EffectivePolicy) -> tuple[str, ...]:
-    """What every namespace may claim where no policy says otherwise."""
-    return (f"spiffe://{policy.trust_domain}/ns/{namespace}/sa/*",)
+    """What every namespace may claim where no policy says otherwise; nothing for what is no namespace's name."""
+    filled = _fill(f"spiffe://{policy.trust_domain}/ns/{{namespace}}/sa/*", namespace)
+    return () if filled is None else (filled,)
 
 
 def _deny_subject(subject: SubjectRule, patterns: Iterable[str], why: str) -> Decision:
@@ -128,11 +138,21 @@ def _matches(subject: SubjectRule, patterns: Iterable[str], namespace: str, serv
 
 
 def _inside(subject: SubjectRule, pattern: str, namespace: str, service_account: str) -> bool:
-    filled = pattern.replace("{namespace}", namespace).replace("{serviceAccount}", service_account)
+    filled = _fill(pattern, namespace, service_account)
     try:
-        return subject_allowed(subject, parse_subject_pattern(subject.kind, filled))
+        return filled is not None and subject_allowed(subject, parse_subject_pattern(subject.kind, filled))
     except SubjectRuleError:
         return False  # a pattern that cannot be read allows nobody
+
+
+def _fill(pattern: str, namespace: str, service_account: str = "") -> str | None:
+    """The pattern with its placeholders filled in; None when a value is no Kubernetes name, and so could widen it."""
+    for placeholder, value in (("{namespace}", namespace), ("{serviceAccount}", service_account)):
+        if placeholder in pattern:
+            if not _NAME.fullmatch(value):
+                return None
+            pattern = pattern.replace(placeholder, value)
+    return pattern
 
 
 def evaluate_issuer(issuer: IssuerName, policy: EffectivePolicy) -> Decision:
@@ -162,8 +182,8 @@ def evaluate_client_id(client_id: str, namespace: str, policy: EffectivePolicy) 
 
 def _glob(value: str, pattern: str, namespace: str) -> bool:
     """A literal with `{namespace}` filled in; a `*` at its end stands for any ending."""
-    filled = pattern.replace("{namespace}", namespace)
-    if not filled.endswith("*"):
+    filled = _fill(pattern, namespace)
+    if filled is None or not filled.endswith("*"):
         return value == filled
     return value.startswith(filled[:-1]) and value != filled[:-1]
 
@@ -173,7 +193,7 @@ def evaluate_audience(audience: str, namespace: str, policy: EffectivePolicy) ->
     if _is_service_of(audience, namespace, policy.cluster_domain):
         return ALLOW
     entries = policy.allowed_audiences
-    if entries and all(any(uri_allowed(audience, p.replace("{namespace}", namespace)) for p in entry) for entry in entries):
+    if entries and all(any(_audience_allowed(audience, p, namespace) for p in entry) for entry in entries):
         return ALLOW
     return Decision.deny(
         DenialReason.AUDIENCE_NOT_ALLOWED,
@@ -181,14 +201,46 @@ def evaluate_audience(audience: str, namespace: str, policy: EffectivePolicy) ->
     )
 
 
+def _audience_allowed(audience: str, pattern: str, namespace: str) -> bool:
+    filled = _fill(pattern, namespace)
+    return filled is not None and uri_allowed(audience, filled)
+
+
 def _is_service_of(audience: str, namespace: str, cluster_domain: str) -> bool:
-    host = (urlsplit(audience).hostname or "").lower()
-    label = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-    owned = rf"({label}\.)+{re.escape(namespace)}\.svc(\.{re.escape(cluster_domain.lower())})?"
+    parts = _split(audience)
+    if parts is None:
+        return False
+    host = ".".join(parts.labels)
+    owned = rf"({_LABEL}\.)+{re.escape(namespace)}\.svc(\.{re.escape(cluster_domain.lower())})?"
     return re.fullmatch(owned, host) is not None
 
 
 def uri_allowed(uri: str, pattern: str) -> bool:
-    """Equal, or `*` in the place of whole host labels or path segments."""
-    have, want = re.split(r"([/.:])", uri), re.split(r"([/.:])", pattern)
-    return len(have) == len(want) and all(w == h or (w == "*" and h) for w, h in zip(want, have, strict=True))
+    """Equal, or `*` in the place of whole host labels or path segments; scheme, port and query are compared as they are."""
+    if uri == pattern:
+        return True
+    have, want = _split(uri), _split(pattern)
+    if have is None or want is None or (have.rest, len(have.labels)) != (want.rest, len(want.labels)):
+        return False
+    pairs = [*zip(have.labels, want.labels, strict=True), *zip_longest(have.segments, want.segments)]
+    return all(mine == allowed or (allowed == "*" and bool(mine)) for mine, allowed in pairs)
+
+
+class _UriParts(NamedTuple):
+    labels: tuple[str, ...]
+    segments: tuple[str, ...]
+    rest: tuple[str, str, str]
+    """Scheme, port, query."""
+
+
+def _split(uri: str) -> _UriParts | None:
+    """None for what is no plain URI: such a one may seem to have a host that it does not have."""
+    if not _PLAIN_URI.fullmatch(uri):
+        return None
+    try:
+        parts = urlsplit(uri)
+        port = "" if parts.port is None else str(parts.port)
+    except ValueError:
+        return None
+    labels = tuple((parts.hostname or "").split("."))
+    return _UriParts(labels, tuple(parts.path.split("/")), (parts.scheme, port, parts.query))

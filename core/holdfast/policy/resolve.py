@@ -21,7 +21,7 @@ def resolve(
         trust_domain=trust_domain,
         cluster_domain=cluster_domain,
         names=tuple(p.name for p in found),
-        unaccepted=tuple(sorted(unaccepted)),
+        unaccepted=tuple(sorted(set(unaccepted))),
         allowed_methods=frozenset.intersection(*methods) if methods else MTLS_METHODS,
         require_certificate_bound=any(bound) if bound else True,
         max_lifetime=min(maxima, default=None),
