@@ -96,7 +96,9 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None) -> None
     if named is None and os.path.exists(_TOKEN):  # noqa: ASYNC240  one look at the start
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     else:
-        file = str(named) if named else None
+        file = str(named) if named else os.path.expanduser("~/.kube/config")  # noqa: ASYNC240
+        if named is None and not os.path.exists(file):  # noqa: ASYNC240
+            raise ConfigException(f"set KUBECONFIG, or run in a cluster (looked for {_TOKEN} and {file})")
         await config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]
 
 
