@@ -125,6 +125,13 @@ def failed() -> Observed:
     return replace(world, certificates=({**live, "status": {"conditions": [failure]}},))
 
 
+def secret_written_by_two() -> Observed:
+    world = pending()
+    (live,) = world.certificates
+    wrong = {"type": "Ready", "status": "False", "reason": "IncorrectCertificate", "message": 'issued for "web"'}
+    return replace(world, certificates=({**live, "status": {"conditions": [wrong]}},))
+
+
 def rejected() -> Observed:
     return observed(certificate_rejected="spec.duration: must be at least 1h")
 
@@ -170,6 +177,7 @@ WAYS = [
     (secret_taken, "SecretNameTaken", "Certificate web writes to Secret orders-mtls", True),
     (pending, "CertificatePending", "not issued", False),
     (failed, "CertificateFailed", "denied by the CA", False),
+    (secret_written_by_two, "SecretNameTaken", 'issued for "web"', True),
     (rejected, "CertificateRejected", "must be at least 1h", True),
     (request_lost, "CertificatePending", "cmctl renew orders", False),
     (request_of_an_older_revision, "CertificatePending", "revision 2 is not there", False),

@@ -24,6 +24,7 @@ from holdfast_operator.reconcile.ports import Cluster, ClusterError, ClusterUnav
 log = logging.getLogger(__name__)
 
 COUNT_DELAY = 0.5  # seconds; a policy's status counts clients: once for many changes
+COUNT_RATE = 500  # clients a second: counting lists all of them, so the more there are the rarer it is done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ class Engine:
         gone = deleted or bool(obj["metadata"].get("deletionTimestamp"))
         for key in self.index.observe(kind, obj, deleted=deleted):
             if key.kind is Kind.MTLS_POLICY and kind is not Kind.MTLS_POLICY:
-                self.queue.add_after(key, COUNT_DELAY)
+                self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
             else:
                 self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)
 

@@ -82,6 +82,10 @@ class Index:
             keys |= self.observe(kind, obj)
         return keys
 
+    def __len__(self) -> int:
+        """How many clients were seen."""
+        return sum(map(len, self._clients.values()))
+
     def clients(self) -> set[Key]:
         """Every client seen."""
         return {Key(Kind.OAUTH_CLIENT, ns, name) for ns, found in self._clients.items() for name in found}

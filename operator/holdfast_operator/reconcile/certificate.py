@@ -148,6 +148,10 @@ def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
             Reason.ISSUER_NOT_FOUND,
             f"{reference.kind} {reference.name} does not exist (any more): create it, or change spec.certificate.issuerRef",
         )
+    ready = condition(live, "Ready")
+    if ready.get("reason") == "IncorrectCertificate":
+        # Two Certificates were made at the same moment, and neither was there for the other to see.
+        return stalled(Reason.SECRET_NAME_TAKEN, f"spec.certificate.secretName: {ready.get('message')}")
     issuing = condition(live, "Issuing")
     if issuing.get("status") == "False" and issuing.get("reason") == "Failed":
         return waiting(Reason.CERTIFICATE_FAILED, f"cert-manager: {issuing.get('message')}")

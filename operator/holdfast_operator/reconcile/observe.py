@@ -8,8 +8,8 @@ from datetime import datetime
 
 from holdfast.registry.port import RegistryUnavailable
 from holdfast_operator.reconcile.concurrency import together
-from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
-from holdfast_operator.reconcile.names import References, client_id_of, references
+from holdfast_operator.reconcile.issued import current_request
+from holdfast_operator.reconcile.names import CLIENT_LABEL, References, client_id_of, references
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
@@ -34,12 +34,12 @@ async def observe(
         seen = group.create_task(_registry(registry, client))
         place = group.create_task(cluster.get(Kind.NAMESPACE, "", namespace))
         policies = group.create_task(cluster.list(Kind.MTLS_POLICY))
-        certificates = group.create_task(cluster.list(Kind.CERTIFICATE, namespace))
-        requests = group.create_task(_requests(cluster, client, refers))
+        issued = group.create_task(_issued(cluster, client, refers))
         issuer = group.create_task(_issuer(cluster, namespace, refers))
         config_maps = group.create_task(_config_maps(cluster, namespace, refers))
         shared = group.create_task(_shared(shared_anchors, refers))
     found = place.result() or {"metadata": {}}
+    certificates, requests = issued.result()
     return Observed(
         client=client,
         now=now,
@@ -48,8 +48,8 @@ async def observe(
         namespace_labels=dict(found["metadata"].get("labels") or {}),
         namespace_ends=bool(found["metadata"].get("deletionTimestamp")),
         policies=tuple(policies.result()),
-        certificates=tuple(certificates.result()),
-        requests=requests.result(),
+        certificates=certificates,
+        requests=requests,
         issuer=issuer.result(),
         config_maps=config_maps.result(),
         shared_keys=shared.result(),
@@ -63,12 +63,34 @@ async def _registry(registry: RegistryWriter, client: Object) -> RegistrySeen | 
         return RegistryUnreachable(message=str(error), retry_after=error.retry_after)
 
 
-async def _requests(cluster: Cluster, client: Object, refers: References) -> tuple[Object, ...]:
+Objects = tuple[Object, ...]
+
+
+async def _issued(cluster: Cluster, client: Object, refers: References) -> tuple[Objects, Objects]:
+    """The client's Certificate, those that may be in its way, and the request that its current revision came from."""
+    namespace, name = client["metadata"]["namespace"], client["metadata"]["name"]
+    own = await cluster.get(Kind.CERTIFICATE, namespace, name)
     if refers.issuer is None:
+        return (() if own is None else (own,)), ()
+    if own is None or (own.get("spec") or {}).get("secretName") != refers.secret_name:
+        # A whole listing only before the Secret's name is taken: afterwards the client has it, and a newcomer has not.
+        return tuple(await cluster.list(Kind.CERTIFICATE, namespace)), ()
+    return (own,), await _requests(cluster, own)
+
+
+async def _requests(cluster: Cluster, certificate: Object) -> Objects:
+    """The request by the name that cert-manager gives it; where it has another, by the Certificate's labels."""
+    namespace, name = certificate["metadata"]["namespace"], certificate["metadata"]["name"]
+    revision = (certificate.get("status") or {}).get("revision")
+    if revision is None:
         return ()
-    name = client["metadata"]["name"]
-    listed = await cluster.list(Kind.CERTIFICATE_REQUEST, client["metadata"]["namespace"])
-    return tuple(r for r in listed if (r["metadata"].get("annotations") or {}).get(CERTIFICATE_NAME) == name)
+    named = await cluster.get(Kind.CERTIFICATE_REQUEST, namespace, f"{name}-{revision}")
+    if named is not None and current_request(certificate, (named,)) is not None:
+        return (named,)
+    labelled = await cluster.list(Kind.CERTIFICATE_REQUEST, namespace, {CLIENT_LABEL: name})
+    if current_request(certificate, labelled) is not None:
+        return tuple(labelled)
+    return tuple(await cluster.list(Kind.CERTIFICATE_REQUEST, namespace))
 
 
 async def _issuer(cluster: Cluster, namespace: str, refers: References) -> Object | None:

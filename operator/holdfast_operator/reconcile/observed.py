@@ -48,9 +48,9 @@ class Observed:
     policies: tuple[Object, ...] = ()
     """Every MTLSPolicy there is."""
     certificates: tuple[Object, ...] = ()
-    """Every Certificate of the namespace."""
+    """The client's own, and while its Secret's name is not taken yet, every other of the namespace."""
     requests: tuple[Object, ...] = ()
-    """The CertificateRequests of the namespace that name the client's Certificate."""
+    """Among them the one that the Certificate's current revision came from, where it is there."""
     issuer: Object | None = None
     """The issuer that the client names; None: not found."""
     config_maps: Mapping[str, Object | None] = field(default_factory=dict)
