@@ -23,6 +23,7 @@ from holdfast_operator.reconcile.ports import Cluster, ClusterError, ClusterUnav
 
 log = logging.getLogger(__name__)
 
+WORRY = 5.0  # seconds of back-off after which a failure is no longer a passing one
 COUNT_DELAY = 0.5  # seconds; a policy's status counts clients: once for many changes
 COUNT_RATE = 500  # clients a second: counting lists all of them, so the more there are the rarer it is done
 
@@ -171,7 +172,9 @@ class Engine:
         except (Conflict, ClusterUnavailable, RegistryUnavailable, TimeoutError) as error:
             result = "retry"
             delay = self.queue.retry(key, getattr(error, "retry_after", None) or 0.0)
-            log.info("%s %s/%s: again in %.1f s: %s", key.kind.kind, key.namespace, key.name, delay, error or "timeout")
+            level = logging.WARNING if delay > WORRY else logging.INFO
+            where = (key.kind.kind, key.namespace, key.name)
+            log.log(level, "%s %s/%s: again in %.1f s: %s", *where, delay, error or "timeout")
         except (ClusterError, RegistryError) as error:
             delay = self.queue.retry(key)
             log.warning("%s %s/%s: again in %.1f s: %s", key.kind.kind, key.namespace, key.name, delay, error)
