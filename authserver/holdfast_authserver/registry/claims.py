@@ -11,7 +11,7 @@ from typing import NamedTuple
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.policy.evaluate import evaluate_audience, evaluate_subject
 from holdfast.policy.model import EffectivePolicy
-from holdfast.x509.certificate import Certificate
+from holdfast_authserver.registry.anchors import parse_anchor
 
 
 class ClaimKind(StrEnum):
@@ -33,7 +33,7 @@ def allowed_audiences(client: ClientMetadata, policy: EffectivePolicy) -> tuple[
 
 
 def claims_of(client: ClientMetadata, policy: EffectivePolicy) -> frozenset[Claim]:
-    """Raises CertificateError when an anchor is no certificate."""
+    """For a client whose anchors are known to be good (see `rules`)."""
     return frozenset(
         (*(Claim(ClaimKind.AUDIENCE, a) for a in allowed_audiences(client, policy)), *_subjects(client, policy))
     )
@@ -47,5 +47,5 @@ def _subjects(client: ClientMetadata, policy: EffectivePolicy) -> Iterator[Claim
         # Each anchor by itself: a shared one beside an own one must not make the own one's claim vanish.
         decision = evaluate_subject(rule, owner.namespace, owner.service_account, policy, shared=anchor.shared)
         if decision.allowed:
-            key = Certificate.from_der(anchor.der).spki_sha256
+            key = parse_anchor(anchor.der).spki_sha256
             yield Claim(ClaimKind.SUBJECT, f"{rule.kind}:{rule.canonical} under {key}")

@@ -47,6 +47,7 @@ class Database:
         self._reader = _engine(path, immediate=False)
         self._watcher: AsyncConnection | None = None
         self._seen: tuple[int, sqlite_file.FileStamp] | None = None
+        self._closed = False
 
     @property
     def identity(self) -> tuple[int, int] | None:
@@ -56,12 +57,14 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that no other writer is in. Raises DatabaseUnavailable."""
+        self._check_open()
         async with _transaction(self._writer) as connection:
             yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One consistent picture. Raises DatabaseUnavailable."""
+        self._check_open()
         async with _transaction(self._reader) as connection:
             yield connection
 
@@ -83,6 +86,7 @@ class Database:
 
     async def _data_version(self) -> int:
         """Counts commits of all other connections, so this one must never write, and must always be the same."""
+        self._check_open()
         if self._watcher is None:
             self._watcher = await self._reader.connect()
         try:
@@ -93,8 +97,14 @@ class Database:
             raise unavailable(error) from error
         return found
 
+    def _check_open(self) -> None:
+        """A disposed engine would connect again, and so make a file without tables."""
+        if self._closed:
+            raise DatabaseUnavailable(f"{self.path} is being opened anew", lost=True)
+
     async def close(self) -> None:
         """Ends every connection; those of a lost file as well."""
+        self._closed = True
         if self._watcher is not None:
             await self._watcher.close()
             self._watcher = None

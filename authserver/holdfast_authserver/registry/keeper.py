@@ -24,7 +24,7 @@ from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
 from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
 from holdfast_authserver.registry.opening import open_instance, set_aside
-from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, index_owners
+from holdfast_authserver.registry.snapshot import Snapshot, apply_changes
 from holdfast_authserver.registry.sqlite_file import FileLost
 from holdfast_authserver.registry.writer import RegistryWriter
 
@@ -91,9 +91,11 @@ class RegistryKeeper:
         try:
             self._baseline = await open_instance(database, self._clock())
             await database.changed()
-        except (OSError, CommandError, FileLost, DatabaseUnavailable) as error:
+        except BaseException as error:
             await database.close()
-            raise RegistryOpenError(f"registry {self._path}: {error}") from error
+            if isinstance(error, OSError | CommandError | FileLost | DatabaseUnavailable):
+                raise RegistryOpenError(f"registry {self._path}: {error}") from error
+            raise
         self._database = database
         self._policies, self._revoked = {}, {}
         self._snapshot = Snapshot(
@@ -128,13 +130,13 @@ class RegistryKeeper:
         self._policies |= policies
         for change in changes:
             self._last_tokens.forget(change.client_id)
-        clients = apply_changes(old.clients, changes) if changes else old.clients
+        clients, owners = apply_changes(old.clients, old.owners, changes) if changes else (old.clients, old.owners)
         self._show(
             replace(
                 old,
                 revision=found.revision,
                 clients=clients,
-                owners=index_owners(clients) if changes else old.owners,
+                owners=owners,
                 confirmed=found.confirmations > self._baseline.confirmations,
             )
         )

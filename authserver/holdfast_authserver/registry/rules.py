@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from holdfast.oauth.client_metadata import ClientMetadata, Problem
 from holdfast.registry.port import RefusalReason, RegistrationRefused
-from holdfast.x509.certificate import Certificate, CertificateError
-from holdfast.x509.chain import PathError, check_trust_anchor
+from holdfast.x509.certificate import CertificateError
+from holdfast.x509.chain import PathError
+from holdfast_authserver.registry.anchors import parse_anchor
 
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,255}")
 """VSCHAR without the space (RFC 6749 appendix A.1); a length that fits a JWT, a log line and a URL."""
@@ -64,7 +65,7 @@ def _authentication_problems(client: ClientMetadata) -> Iterator[Problem]:
         yield Problem("tls_client_auth_*", f"expected none with {method}, found {client.subject.value!r}")
     for i, anchor in enumerate(client.trust_anchors):
         try:
-            check_trust_anchor(Certificate.from_der(anchor.der))
+            parse_anchor(anchor.der)
         except (CertificateError, PathError) as error:
             yield Problem(f"holdfast.trust_anchors[{i}]", f"expected a CA certificate: {error}")
 

@@ -14,6 +14,8 @@ from holdfast.policy.decision import Decision
 from holdfast.policy.evaluate import evaluate_client
 from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.certificate import Certificate, CertificateError
+from holdfast.x509.chain import PathError
+from holdfast_authserver.registry.anchors import parse_anchor
 from holdfast_authserver.registry.claims import allowed_audiences
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ class ServedClient:
     decision: Decision
     anchors: tuple[Certificate, ...]
     since: datetime
+    audiences: tuple[str, ...] = ()
+    """What it owns as an API: those of its `resourceServer` that it may own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +70,22 @@ class ClientChange:
     since: datetime
 
 
-def apply_changes(clients: Mapping[str, ServedClient], changes: Iterable[ClientChange]) -> Mapping[str, ServedClient]:
-    """The clients after the changes, as a new read-only mapping."""
-    changed = dict(clients)
-    for change in changes:
-        served = _serve(change)
-        if served is None:
-            changed.pop(change.client_id, None)
-        else:
-            changed[change.client_id] = served
-    return MappingProxyType(changed)
-
-
-def index_owners(clients: Mapping[str, ServedClient]) -> Mapping[str, str]:
-    """Who owns which audience. Registration lets no audience have two owners."""
-    return MappingProxyType(
-        {
-            audience: client_id
-            for client_id, client in clients.items()
-            for audience in allowed_audiences(client.metadata, client.policy)
-        }
-    )
+def apply_changes(
+    clients: Mapping[str, ServedClient], owners: Mapping[str, str], changes: Iterable[ClientChange]
+) -> tuple[Mapping[str, ServedClient], Mapping[str, str]]:
+    """Clients and owners of audiences after the changes, as new read-only mappings."""
+    served, owned = dict(clients), dict(owners)
+    found = {change.client_id: _serve(change) for change in changes}
+    # All that leave before all that come: an audience may go from one client to another in one step.
+    for client_id in found:
+        before = served.pop(client_id, None)
+        for audience in before.audiences if before else ():
+            del owned[audience]
+    for client_id, client in found.items():
+        if client is not None:
+            served[client_id] = client
+            owned.update(dict.fromkeys(client.audiences, client_id))
+    return MappingProxyType(served), MappingProxyType(owned)
 
 
 def _serve(change: ClientChange) -> ServedClient | None:
@@ -94,8 +93,9 @@ def _serve(change: ClientChange) -> ServedClient | None:
     if metadata is None or policy is None:
         return None
     try:
-        anchors = tuple(Certificate.from_der(anchor.der) for anchor in metadata.trust_anchors)
-    except CertificateError as error:
+        anchors = tuple(parse_anchor(anchor.der) for anchor in metadata.trust_anchors)
+    except (CertificateError, PathError) as error:
         _LOG.error("client %s is not served: a stored trust anchor is %s", metadata.client_id, error)
         return None
-    return ServedClient(metadata, policy, evaluate_client(metadata, policy), anchors, change.since)
+    audiences = allowed_audiences(metadata, policy)
+    return ServedClient(metadata, policy, evaluate_client(metadata, policy), anchors, change.since, audiences)

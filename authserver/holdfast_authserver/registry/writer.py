@@ -114,9 +114,7 @@ class RegistryWriter:
             if (row.term, row.generation) != (term, client.owner.generation):
                 await writing.save_fence(connection, client, term=term)
             return
-        now = self._clock()
-        since = row.since if row is not None and same_object else now
-        await writing.save_client(connection, client, held, term=term, since=since, now=now)
+        await writing.save_client(connection, client, held, term=term, fresh=not same_object, now=self._clock())
 
     async def _check_rights(
         self, connection: AsyncConnection, client: ClientMetadata, row: Row[Any] | None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -40,10 +41,10 @@ async def insert_policy(connection: AsyncConnection, policy: EffectivePolicy, no
 
 
 async def save_client(
-    connection: AsyncConnection, client: ClientMetadata, held: Iterable[Claim], *, term: int, since: datetime, now: datetime
+    connection: AsyncConnection, client: ClientMetadata, held: Iterable[Claim], *, term: int, fresh: bool, now: datetime
 ) -> None:
-    """Replace the client's row and what it claims. `since`: when this object took the client id."""
-    values = {
+    """Replace the client's row and what it claims. `fresh`: this object takes the client id only now."""
+    values: dict[str, Any] = {
         "namespace": client.owner.namespace,
         "name": client.owner.name,
         "uid": client.owner.uid,
@@ -54,13 +55,13 @@ async def save_client(
         "digest": client.digest,
         "value": to_json(client),
         "revision": await next_revision(connection),
-        "since": since,
         "updated_at": now,
         "deleted_at": None,
     }
-    if since == now:
+    if fresh:
+        values["since"] = now
         values["last_token_at"] = None  # another object had the id before
-    row = upsert(clients).values(client_id=client.client_id, **values)
+    row = upsert(clients).values(client_id=client.client_id, **{"since": now, **values})
     await connection.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
     await _replace_claims(connection, client.client_id, held)
 
