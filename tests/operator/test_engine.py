@@ -41,6 +41,7 @@ class Script:
         self.passes: list[tuple[float, Key]] = []
         self.sweeps: list[float] = []
         self.found: tuple[Key, ...] = ()
+        self.sweep_defects: list[Exception] = []
         self.described: RegistryDescription | None = DESCRIBED
         self.answer: Callable[[Key], Outcome] = lambda key: Outcome()
         self.running = self.most_at_once = 0
@@ -55,6 +56,8 @@ class Script:
 
     async def sweep(self) -> SweepResult:
         self.sweeps.append(now())
+        if self.sweep_defects:
+            raise self.sweep_defects.pop()
         return SweepResult(deleted=(), look_at=self.found)
 
     async def describe(self) -> RegistryDescription:
@@ -284,6 +287,18 @@ def test_a_registry_that_comes_back_is_swept_within_two_seconds_and_failing_keys
         await engine.stop()
 
     run(main)
+
+
+def test_a_defect_in_one_sweep_is_not_the_last_sweep() -> None:
+    async def scenario() -> int:
+        script = Script()
+        script.sweep_defects = [KeyError("nobody foresaw this")]
+        engine = await started(script)
+        await asyncio.sleep(5)
+        await engine.stop()
+        return len(script.sweeps)
+
+    assert run(scenario) == 2
 
 
 def test_what_a_sweep_finds_is_looked_at() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotFound, path_of, resource_path
-from holdfast_operator.reconcile.ports import ClusterError, Conflict, Kind, Object, Rejected
+from holdfast_operator.reconcile.ports import ClusterError, ClusterUnavailable, Conflict, Kind, Object, Rejected
 
 FIELD_MANAGER = "holdfast"
 PAGE = 500
@@ -44,13 +44,21 @@ class KubernetesCluster:
             query["labelSelector"] = ",".join(f"{k}={v}" for k, v in labels.items())
         found: list[Object] = []
         while True:
-            page = await self._api.call("GET", path_of(kind, namespace), query=query)
+            page = await self._page(path_of(kind, namespace), query, kind)
             # A list leaves these out of its items.
             found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
             following = page["metadata"].get("continue")
             if not following:
                 return found
             query["continue"] = following
+
+    async def _page(self, path: str, query: Mapping[str, str], kind: Kind) -> Object:
+        try:
+            page: Object = await self._api.call("GET", path, query=query)
+        except NotFound as error:
+            what = f"{kind.plural}.{kind.group}"
+            raise ClusterUnavailable(f"{what} {kind.version} are not served: is their CRD installed? ({error})") from error
+        return page
 
     async def apply(self, kind: Kind, obj: Object) -> Object:
         return await self._apply(kind, obj)

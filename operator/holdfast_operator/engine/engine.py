@@ -143,10 +143,16 @@ class Engine:
             self.queue.add(key)
 
     async def _forever(self, loop: Callable[[], Coroutine[None, None, None]]) -> None:
-        try:
-            await loop()
-        except StaleTerm as error:
-            self._supersede(error)
+        """Run a loop that must not end: what nobody foresaw is logged, and it begins again."""
+        while not self.superseded.is_set():
+            try:
+                await loop()
+            except StaleTerm as error:
+                self._supersede(error)
+            except Exception:
+                log.exception("%s failed in a way nobody foresaw, and begins again", loop.__name__)
+                self.registry_watch.forget()
+                await asyncio.sleep(self.settings.registry_interval)
 
     def _supersede(self, error: StaleTerm) -> None:
         log.warning("a newer writer is at work, this one stops: %s", error)

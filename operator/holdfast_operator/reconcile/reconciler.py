@@ -18,6 +18,7 @@ from holdfast.registry.port import (
     Registry,
     RegistryUnavailable,
     StaleGeneration,
+    StaleTerm,
 )
 from holdfast.registry.records import RegistryDescription
 from holdfast_operator.reconcile.actions import (
@@ -40,7 +41,7 @@ from holdfast_operator.reconcile.outcome import Outcome, SweepResult
 from holdfast_operator.reconcile.plan import plan
 from holdfast_operator.reconcile.policies import in_force
 from holdfast_operator.reconcile.policy_plan import ObservedPolicy, plan_policy
-from holdfast_operator.reconcile.ports import Cluster, Conflict, Key, Kind, Object, Rejected
+from holdfast_operator.reconcile.ports import Cluster, ClusterUnavailable, Conflict, Key, Kind, Object, Rejected
 from holdfast_operator.reconcile.registration import own_record
 from holdfast_operator.reconcile.settings import ReconcileSettings
 from holdfast_operator.reconcile.shared_anchors import SharedAnchors
@@ -118,7 +119,7 @@ class Reconciler:
         return SweepResult(deleted=tuple(o.client_id for o in found.orphans), look_at=(*left, *found.look_at))
 
     async def _write_outdated(self, keys: Iterable[Key]) -> tuple[Key, ...]:
-        """Answers those that could not be written because they are changing, or are refused, just now."""
+        """Answers those that could not be written; one client's trouble does not keep the others from being confirmed."""
         width = asyncio.Semaphore(SWEEP_WIDTH)
         left: list[Key] = []
 
@@ -127,6 +128,11 @@ class Reconciler:
                 try:
                     await self.reconcile(key)
                 except (Conflict, Rejected):
+                    left.append(key)
+                except (StaleTerm, ClusterUnavailable, RegistryUnavailable):
+                    raise  # true of every client: the sweep itself has failed
+                except Exception:
+                    log.exception("%s/%s could not be written by the sweep", key.namespace, key.name)
                     left.append(key)
 
         async with together() as group:
