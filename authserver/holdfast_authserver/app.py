@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from holdfast.clock import Clock
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import ClientAuthentication
-from holdfast_authserver.endpoints.context import EndpointContext, StartupHold
+from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
 from holdfast_authserver.endpoints.introspection import IntrospectionEndpoint
 from holdfast_authserver.endpoints.revocation import RevocationEndpoint
@@ -16,6 +16,7 @@ from holdfast_authserver.grants import client_credentials
 from holdfast_authserver.grants.grant import Grant
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.registry.startup_hold import StartupHold
 from holdfast_authserver.settings import Settings
 from holdfast_authserver.signing import SigningKeys
 from holdfast_authserver.tokens import TokenReader

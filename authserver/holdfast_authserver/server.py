@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from holdfast.clock import Clock, system_clock
 from holdfast.registry.port import Registry
 from holdfast.registry.records import Endpoints
+from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast.x509.certificate import CertificateError, load_pem_bundle
 from holdfast_authserver.admin.app import create_admin_app
 from holdfast_authserver.admin.identity import AdminIdentity
@@ -227,11 +228,10 @@ def main() -> int:
     try:
         serve(Settings())
     except ValidationError as error:
-        for problem in error.errors():
-            field = ".".join(str(part) for part in problem["loc"])
-            print(f"holdfast authserver: setting {field}: {problem['msg']}", file=sys.stderr)
+        for line in problem_lines(error.errors()):
+            print(f"holdfast authserver: {line}", file=sys.stderr)
         return 2
-    except StartError as error:
+    except (SettingsFileError, StartError) as error:
         print(f"holdfast authserver: {error}", file=sys.stderr)
         return 2
     return 0

@@ -4,25 +4,15 @@ The environment wins over the file that HOLDFAST_CONFIG_FILE names. Owns names, 
 value; whether a file can be read or a port bound is found out at the start (`server.py`).
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-CONFIG_FILE_VARIABLE = "HOLDFAST_CONFIG_FILE"
+from holdfast.settings_file import https_url, read_settings_file
 
-
-def _https_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"expected an https URL without query and fragment, found {value!r}")
-    return value.rstrip("/")
-
-
-HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+HttpsUrl = Annotated[str, AfterValidator(https_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -90,8 +80,6 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the YAML file; no dotenv file, no secrets folder."""
-        path = os.environ.get(CONFIG_FILE_VARIABLE)
-        if not path:
-            return init_settings, env_settings
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+        """Arguments, then the environment, then the YAML file. Raises SettingsFileError."""
+        file = read_settings_file(settings_cls.model_fields)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from holdfast.clock import system_clock
+from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
@@ -52,9 +53,11 @@ def main() -> int:
     try:
         settings = Settings()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
-        for problem in error.errors():
-            name = "HOLDFAST_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"holdfast operator: {name}: {problem['msg']}", file=sys.stderr)
+        for line in problem_lines(error.errors()):
+            print(f"holdfast operator: {line}", file=sys.stderr)
+        return 2
+    except SettingsFileError as error:
+        print(f"holdfast operator: {error}", file=sys.stderr)
         return 2
     try:
         asyncio.run(run(settings))

@@ -4,23 +4,15 @@ The environment wins over the file that HOLDFAST_CONFIG_FILE names. The cluster 
 process runs in. Owns names, defaults and what is wrong with a single value.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-CONFIG_FILE_VARIABLE = "HOLDFAST_CONFIG_FILE"
+from holdfast.settings_file import https_url, read_settings_file
+
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
-
-
-def _https_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"expected an https URL without query and fragment, found {value!r}")
-    return value.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -30,7 +22,7 @@ class Settings(BaseSettings):
         env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
     )
 
-    admin_url: Annotated[str, AfterValidator(_https_url)]
+    admin_url: Annotated[str, AfterValidator(https_url)]
     """The authorization server's admin listener."""
     admin_ca_file: Path
     """CA that the admin listener's certificate has to lead to."""
@@ -71,6 +63,6 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        named = os.environ.get(CONFIG_FILE_VARIABLE)
-        file = (YamlConfigSettingsSource(settings_cls, yaml_file=named),) if named else ()
-        return (init_settings, env_settings, *file)
+        """Arguments, then the environment, then the YAML file. Raises SettingsFileError."""
+        file = read_settings_file(settings_cls.model_fields)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from holdfast.settings_file import SettingsFileError
 from holdfast_authserver.settings import Settings
 
 
@@ -18,6 +19,31 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     settings = Settings()
 
     assert (settings.token_lifetime, settings.public_port, settings.admin_port) == (120, 1234, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "No such file"),
+        ("token_lifetime: [", "no YAML"),
+        ("- token_lifetime", "expected a mapping of settings, found list"),
+        ("token_lifetme: 60", "found token_lifetme"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, told: str
+) -> None:
+    file = tmp_path / "holdfast.yaml"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("HOLDFAST_CONFIG_FILE", str(file))
+
+    with pytest.raises(SettingsFileError) as refused:
+        Settings()
+
+    assert told in str(refused.value)
+    assert str(file) in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

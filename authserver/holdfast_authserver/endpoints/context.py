@@ -1,7 +1,5 @@
 """What the endpoints need from the rest of the server, put together once in `app.py`."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,27 +13,9 @@ from holdfast_authserver.endpoints.urls import ServerUrls
 from holdfast_authserver.grants.grant import Grants
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.keeper import RegistryKeeper
-from holdfast_authserver.registry.snapshot import Snapshot
+from holdfast_authserver.registry.startup_hold import StartupHold
 from holdfast_authserver.signing import SigningKey, SigningKeyError, SigningKeys
 from holdfast_authserver.tokens import TokenReader
-
-
-class StartupHold:
-    """Holds tokens back after a start until the operator has confirmed the registry, for at most so many seconds.
-
-    A client that was released while the server was down is swept before it can get a token.
-    """
-
-    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._until = monotonic() + seconds
-        self._over = False
-
-    def over(self, snapshot: Snapshot) -> bool:
-        """Whether tokens may be issued. Once over, it stays over."""
-        if not self._over:
-            self._over = snapshot.confirmed or self._monotonic() >= self._until
-        return self._over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,4 +52,4 @@ class EndpointContext:
     def check_hold(self) -> None:
         """Raises TemporarilyUnavailable."""
         if not self.hold.over(self.keeper.snapshot):
-            raise TemporarilyUnavailable("the registry has not been confirmed since the start")
+            raise TemporarilyUnavailable("the registry has not been confirmed since it was opened")
