@@ -56,6 +56,10 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
         self._head_too_large = False
         self.waiting_since: float | None = self.loop.time()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves the timer, and all it holds, after an unclean end
+
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             # Counted here as well as by header, since a header that never ends is never reported.
@@ -116,6 +120,10 @@ class TlsH11Protocol(H11Protocol):
             await inner(scope, receive, send)
 
         self.app = with_extensions
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # as above
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -1,6 +1,7 @@
 """The TLS transport, driven by both event loops and both HTTP parsers: guards what it leans on in uvicorn and OpenSSL."""
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
@@ -19,6 +20,7 @@ from holdfast_authserver.transport.context import ListenerContext, TlsFiles, Tls
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.listener import Listener, bind
 from holdfast_authserver.transport.presented import presented_chain
+from holdfast_authserver.transport.protocol import TlsH11Protocol, TlsHttpToolsProtocol
 from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
 from tests.authserver.wire import close, exchange, status_of
 from tests.core.x509.authority import Authority, Issued
@@ -346,6 +348,31 @@ def test_the_self_test_fails_where_the_tls_layer_judges(run: Run, files: TlsFile
 
     with pytest.raises(SelfTestFailed):
         run(self_test(strict))
+
+
+def test_who_hangs_up_without_a_goodbye_leaves_nothing_behind(run: Run, http: str, files: TlsFiles, tmp_path: Path) -> None:
+    """A quarter of a megabyte for each, until the keep-alive time was over."""
+
+    def hang_up(address: tuple[str, int], tls: ssl.SSLContext) -> None:
+        with socket.create_connection(address) as raw, tls.wrap_socket(raw, server_hostname="127.0.0.1") as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert connection.recv(4096)
+
+    async def scenario() -> int:
+        tls = client_tls(tmp_path)
+        async with listening(files, http) as url, asyncio.timeout(10):
+            for _ in range(5):
+                await asyncio.to_thread(hang_up, _address(url), tls)
+            while found := _live_connections():  # noqa: ASYNC110 - memory tells nobody when it is free
+                await asyncio.sleep(0.02)
+            return found
+
+    assert run(scenario()) == 0
+
+
+def _live_connections() -> int:
+    gc.collect()
+    return sum(isinstance(thing, TlsHttpToolsProtocol | TlsH11Protocol) for thing in gc.get_objects())
 
 
 def test_requests_sent_together_are_answered_in_order(run: Run, http: str, files: TlsFiles, tmp_path: Path) -> None:
