@@ -83,8 +83,10 @@ class RequireIdentity:
         self._identity = identity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            raise ValueError(f"the admin API speaks HTTP alone, not {scope['type']}")
         try:
             self._identity.check(scope)
         except Refused as refused:

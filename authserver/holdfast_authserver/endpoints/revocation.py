@@ -24,7 +24,7 @@ class RevocationEndpoint:
         at = context.clock()
         caller = context.authenticate(received, at).served.metadata
         claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
-        if claims is None or claims.exp <= at.timestamp():
+        if claims is None or claims.exp <= at.timestamp() or context.keeper.is_revoked(claims.jti):
             return EMPTY
         if claims.client_id != caller.client_id:
             raise UnauthorizedClient(f"the token is {claims.client_id}'s")

@@ -1,7 +1,8 @@
 """The public keys of the CAs behind ClusterIssuers, as far as anything was issued under them.
 
 An anchor with such a key is shared wherever it is written (in a ConfigMap, behind a namespaced Issuer): others have
-certificates under it. Owns a list that is made anew when it is old. Neighbour: `anchors` marks with it.
+certificates under it. Owns a list that is added to when it is old and never forgets: a request that was tidied away
+takes nothing back of what its CA has signed. Neighbour: `anchors` marks with it.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ class SharedAnchors:
         """SHA-256 of each key. Raises ClusterUnavailable."""
         now = self._clock().timestamp()
         if self._made is None or now - self._made >= self._max_age:
-            self._keys = shared_keys(await self._cluster.list(Kind.CERTIFICATE_REQUEST))
+            self._keys |= shared_keys(await self._cluster.list(Kind.CERTIFICATE_REQUEST))
             self._made = now
         return self._keys
 
