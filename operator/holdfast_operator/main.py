@@ -20,13 +20,13 @@ from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
 from holdfast_operator.adapters.lease_store import KubernetesLeaseStore
+from holdfast_operator.converge.reconciler import Reconciler
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.leadership import Leadership
 from holdfast_operator.engine.lease import Elector
 from holdfast_operator.metrics import Metrics
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import Kind, Object
-from holdfast_operator.reconcile.reconciler import Reconciler
 from holdfast_operator.reconcile.settings import ReconcileSettings
 from holdfast_operator.settings import Settings
 from holdfast_operator.shell import EventSink, Shell

@@ -28,6 +28,8 @@ def test_the_layers_hold() -> None:
         ("holdfast_authserver", "holdfast_authserver/trespass.py", "import holdfast.api"),
         ("holdfast_authserver", "holdfast_authserver/trespass.py", "import holdfast_operator"),
         ("holdfast_operator", "holdfast_operator/reconcile/trespass.py", "import httpx"),
+        ("holdfast_operator", "holdfast_operator/reconcile/trespass.py", "import asyncio"),
+        ("holdfast_operator", "holdfast_operator/converge/trespass.py", "import holdfast_operator.engine"),
         ("holdfast_operator", "holdfast_operator/engine/trespass.py", "import kopf"),
         ("holdfast_cli", "holdfast_cli/trespass.py", "import kopf"),
     ],

@@ -15,8 +15,8 @@ from holdfast.registry.port import Registry, RegistryUnavailable
 from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_operator.adapters.folder.cluster import FolderCluster
+from holdfast_operator.converge.reconciler import Reconciler
 from holdfast_operator.reconcile.ports import Key, Kind, Object
-from holdfast_operator.reconcile.reconciler import Reconciler
 from holdfast_operator.reconcile.settings import ReconcileSettings
 from tests.operator.simulated import ENDPOINTS
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from holdfast.registry.port import RegistryUnavailable, StaleTerm
 from holdfast.registry.records import RegistryDescription
+from holdfast_operator.converge.outcome import Outcome, SweepResult
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.queue import Backoff
-from holdfast_operator.reconcile.outcome import Outcome, SweepResult
 from holdfast_operator.reconcile.ports import Cluster, ClusterUnavailable, Key, Kind, Object
 from tests.operator.simulated import ENDPOINTS, mtls_policy, oauth_client
 from tests.operator.virtual_time import run

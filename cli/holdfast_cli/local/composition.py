@@ -23,9 +23,9 @@ from holdfast_cli.local.report import Addresses, Report, make_report
 from holdfast_cli.local.watching import changes, look
 from holdfast_operator.adapters.folder.authority import AuthorityError
 from holdfast_operator.adapters.folder.cluster import FolderCluster
+from holdfast_operator.converge.reconciler import Reconciler
 from holdfast_operator.engine.engine import Engine
 from holdfast_operator.reconcile.ports import ClusterError, Kind, Object
-from holdfast_operator.reconcile.reconciler import Reconciler
 from holdfast_operator.reconcile.settings import ReconcileSettings
 
 FIRST_PASS = 15.0  # seconds until the first report is given whatever is still under way

@@ -14,11 +14,11 @@ from typing import Protocol
 
 from holdfast.registry.port import RegistryError, RegistryUnavailable, StaleTerm
 from holdfast.registry.records import RegistryDescription
+from holdfast_operator.converge.outcome import Outcome, SweepResult
 from holdfast_operator.engine.index import Index
 from holdfast_operator.engine.pace import Pace
 from holdfast_operator.engine.queue import Backoff, Jitter, Priority, WorkQueue
 from holdfast_operator.engine.registry_watch import RegistryWatch
-from holdfast_operator.reconcile.outcome import Outcome, SweepResult
 from holdfast_operator.reconcile.ports import Cluster, ClusterError, ClusterUnavailable, Conflict, Key, Kind, Object
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,5 @@
-"""Reconcile: observe, plan, execute.
+"""Reconcile: what should be written, given all that was seen. Values in, values out; no I/O, no clock, no waiting.
 
-Owns the pure `plan` (what should be written, given all that was seen) and the executor that writes it through ports.
-Knows neither kopf nor a Kubernetes client: objects are plain dicts, the places they live in are ports.
-Neighbours: `engine` calls it with keys, `adapters` implement its ports, `shell` wires them up.
+Knows neither kopf nor a Kubernetes client: objects are plain dicts, and the places they live in are ports, named here
+for everybody. Neighbours: `converge` observes and carries out.
 """

@@ -21,6 +21,11 @@ from holdfast.registry.port import (
     StaleTerm,
 )
 from holdfast.registry.records import RegistryDescription
+from holdfast_operator.converge.concurrency import together
+from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.observe import observe
+from holdfast_operator.converge.outcome import Outcome, SweepResult
+from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.reconcile.actions import (
     FINALIZER,
     Action,
@@ -33,20 +38,15 @@ from holdfast_operator.reconcile.actions import (
     PutClient,
     RemoveFinalizer,
 )
-from holdfast_operator.reconcile.concurrency import together
 from holdfast_operator.reconcile.names import client_id_of
-from holdfast_operator.reconcile.observe import observe
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
-from holdfast_operator.reconcile.outcome import Outcome, SweepResult
 from holdfast_operator.reconcile.plan import plan
 from holdfast_operator.reconcile.policies import in_force
 from holdfast_operator.reconcile.policy_plan import ObservedPolicy, plan_policy
 from holdfast_operator.reconcile.ports import Cluster, ClusterUnavailable, Conflict, Key, Kind, Object, Rejected
 from holdfast_operator.reconcile.registration import own_record
 from holdfast_operator.reconcile.settings import ReconcileSettings
-from holdfast_operator.reconcile.shared_anchors import SharedAnchors
 from holdfast_operator.reconcile.sweep import Objects, compare
-from holdfast_operator.reconcile.writer import RegistryWriter
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Reconciler:
         self.cluster = cluster
         self.settings = settings or ReconcileSettings()
         self._clock = clock
-        self._registry = RegistryWriter(registry, self.settings.holder)
+        self._registry = FencedRegistry(registry, self.settings.holder)
         self._shared = SharedAnchors(cluster, clock, self.settings.shared_anchors_age)
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._registered: dict[Key, tuple[str, str]] = {}

@@ -23,7 +23,7 @@ class ReadBackDiffers(RegistryError):
     """The registry does not hold what was written: a defect, or another writer."""
 
 
-class RegistryWriter:
+class FencedRegistry:
     """`holder`: who opens the term."""
 
     def __init__(self, registry: Registry, holder: str) -> None:

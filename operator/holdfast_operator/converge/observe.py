@@ -7,21 +7,21 @@ import asyncio
 from datetime import datetime
 
 from holdfast.registry.port import RegistryUnavailable
-from holdfast_operator.reconcile.concurrency import together
+from holdfast_operator.converge.concurrency import together
+from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.reconcile.issued import current_request
 from holdfast_operator.reconcile.names import CLIENT_LABEL, References, client_id_of, references
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
-from holdfast_operator.reconcile.shared_anchors import SharedAnchors
-from holdfast_operator.reconcile.writer import RegistryWriter
 
 
 async def observe(
     client: Object,
     *,
     cluster: Cluster,
-    registry: RegistryWriter,
+    registry: FencedRegistry,
     shared_anchors: SharedAnchors,
     settings: ReconcileSettings,
     now: datetime,
@@ -56,7 +56,7 @@ async def observe(
     )
 
 
-async def _registry(registry: RegistryWriter, client: Object) -> RegistrySeen | RegistryUnreachable:
+async def _registry(registry: FencedRegistry, client: Object) -> RegistrySeen | RegistryUnreachable:
     try:
         return RegistrySeen(endpoints=await registry.endpoints(), stored=await registry.get(client_id_of(client)))
     except RegistryUnavailable as error:
