@@ -79,11 +79,22 @@ def test_a_client_is_registered_as_its_manifest_says() -> None:
     assert found.subject.value == "spiffe://cluster.local/ns/shop/sa/orders"
 
 
-def test_the_finalizer_is_there_before_the_registration() -> None:
-    world = registered_world()
-    world = with_stored(with_client(world, metadata={"finalizers": []}), None)
+def test_the_finalizer_comes_with_the_registration_and_never_for_one_that_is_refused() -> None:
+    world = with_stored(with_client(registered_world(), metadata={"finalizers": []}), None)
 
-    assert [type(a) for a in plan(world).actions] == [AddFinalizer, PutClient]
+    _, _, done = converge(world)
+
+    assert [type(a) for a in done] == [PutClient, AddFinalizer]
+    assert [type(a) for a in plan(world).actions] == [PutClient]
+
+
+def test_a_client_that_is_not_registered_any_more_and_refused_lets_go_of_its_object() -> None:
+    world = with_stored(registered_world(), None)
+    assert isinstance(world.registry, RegistrySeen)
+    refusal = RegistrationRefused(RefusalReason.AUDIENCE_TAKEN, "fin/billing owns it")
+    world = replace(world, registry=replace(world.registry, refusal=refusal))
+
+    assert [type(a) for a in plan(world).actions] == [RemoveFinalizer]
 
 
 def test_ready_is_true_only_after_the_registry_has_read_back_what_was_written() -> None:
@@ -210,7 +221,7 @@ def test_the_registration_of_a_former_object_of_the_same_name_is_removed_first()
     _, _, done = converge(world)
 
     assert done[0] == DeleteClient("shop.orders", "uid-1")
-    assert [type(a) for a in done] == [DeleteClient, AddFinalizer, PutClient]
+    assert [type(a) for a in done] == [DeleteClient, PutClient, AddFinalizer]
 
 
 def test_a_registry_that_cannot_be_reached_is_said_and_tried_again() -> None:
@@ -299,7 +310,7 @@ def test_a_client_that_is_allowed_again_is_registered_again() -> None:
 
     world, _, done = converge(replace(denied, policies=()))
 
-    assert [type(a) for a in done] == [AddFinalizer, PutClient]
+    assert [type(a) for a in done] == [PutClient, AddFinalizer]
     assert condition_of(world.client["status"], "Ready") == ("True", "Ready")
 
 

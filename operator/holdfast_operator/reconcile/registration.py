@@ -70,10 +70,9 @@ def judge_registration(observed: Observed, wanted: ClientMetadata, policy: Effec
     if stored is not None and stored.digest == wanted.digest:
         actions = () if _has_finalizer(observed.client) else (AddFinalizer(),)
         return RegistrationVerdict(finding=_registered(), actions=actions, stored=stored)
-    adding = () if _has_finalizer(observed.client) else (AddFinalizer(),)
     return RegistrationVerdict(
         finding=waiting(Reason.REGISTRATION_PENDING, "the registration is being written"),
-        actions=(*adding, PutClient(wanted, policy)),
+        actions=(PutClient(wanted, policy),),
         stored=stored,
     )
 
@@ -85,7 +84,8 @@ def keep(observed: Observed, policy: EffectivePolicy, why: str) -> RegistrationV
     stored = own_record(observed)
     suspend = bool((observed.client.get("spec") or {}).get("suspend"))
     if stored is None or not is_of_this_life(stored, observed.client):
-        return RegistrationVerdict(finding=waiting(Reason.REGISTRATION_PENDING, why))
+        letting_go = (RemoveFinalizer(),) if stored is None and _has_finalizer(observed.client) else ()
+        return RegistrationVerdict(finding=waiting(Reason.REGISTRATION_PENDING, why), actions=letting_go)
     if not suspend or stored.metadata.suspended:
         return RegistrationVerdict(finding=_kept(stored), stored=stored)
     generation = int(observed.client["metadata"].get("generation") or stored.metadata.owner.generation)
