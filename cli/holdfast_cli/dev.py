@@ -81,12 +81,13 @@ async def _serve(plane: LocalPlane, ready: Path | None) -> None:
     shown = None
     async for report in plane.reports():
         if report != shown:
-            _publish(report, ready)
+            click.echo(table.render(report))
             shown = report
+        _publish(report, ready)
 
 
 def _publish(report: Report, ready: Path | None) -> None:
-    click.echo(table.render(report))
+    """Also when it says the same again: scripts wait for the file to be rewritten after their edit."""
     if ready is None:
         return
     try:

@@ -1,16 +1,19 @@
-"""What an application team does with a cluster: applies YAML, waits, fetches its Secret, asks for tokens with curl.
+"""What an application team does with a cluster: applies YAML, waits, fetches its Secret, asks for tokens.
 
 Owns the steps that end-to-end tests share. Must not assert: the tests do. Neighbour: `tests.controlplane.cluster`.
 """
 
 import base64
 import json
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.controlplane.cluster import LocalCluster
 
@@ -31,7 +34,7 @@ OAUTH_CLIENT = "oauthclients.holdfast.dev"
 
 @dataclass(frozen=True)
 class Answer:
-    """What curl saw. `body` is {} when there was none."""
+    """What came back. `body` is {} when there was none; `status` 0: nobody answered."""
 
     status: int
     body: dict[str, Any]
@@ -118,15 +121,27 @@ class Tenant:
         return self.post("/oauth2/introspect", {"client_id": client_id, "token": token}, pair)
 
     def post(self, path: str, fields: dict[str, str], pair: Pair | None) -> Answer:
-        """POST a form with curl, as a person would."""
+        """POST a form on a connection of its own, with that certificate or none."""
+        trust = ssl.create_default_context(cafile=str(self.cluster.ca_file))
+        if pair is not None:
+            trust.load_cert_chain(pair.cert, pair.key)
+        try:
+            with httpx.Client(verify=trust, trust_env=False) as http:
+                response = http.post(self.cluster.mtls_issuer + path, data=fields)
+        except httpx.TransportError:
+            return Answer(0, {})  # nobody answers just now
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return Answer(response.status_code, response.json() if is_json else {})
+
+    def curl_token(self, client_id: str, pair: Pair) -> Answer:
+        """Ask for a token as a person would, with curl."""
         command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(self.cluster.ca_file)]
-        command += ["--cert", str(pair.cert), "--key", str(pair.key)] if pair else []
-        for name, value in fields.items():
-            command += ["--data-urlencode", f"{name}={value}"]
-        command += ["--write-out", "\n%{http_code}", f"{self.cluster.mtls_issuer}{path}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command += ["--cert", str(pair.cert), "--key", str(pair.key), "--write-out", "\n%{http_code}"]
+        command += ["--data", "grant_type=client_credentials", "--data", f"client_id={client_id}"]
+        command += [f"{self.cluster.mtls_issuer}/oauth2/token"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         body, _, status = done.stdout.rpartition("\n")
-        return Answer(int(status or 0), json.loads(body) if body.startswith("{") else {})
+        return Answer(int(status), json.loads(body))
 
 
 def claims(token: str) -> dict[str, Any]:

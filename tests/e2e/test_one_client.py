@@ -1,6 +1,7 @@
 """One client all the way: ten lines applied, a bound token held, thieves refused."""
 
 import json
+import shutil
 import time
 
 import pytest
@@ -26,6 +27,15 @@ def test_ten_lines_become_a_bound_token_that_another_certificate_cannot_get(tena
     refused = tenant.token(f"{tenant.namespace}.orders", rogue)
     assert (refused.status, refused.error) == (401, "invalid_client")
     assert tenant.token(f"{tenant.namespace}.orders", None).status == 401
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
+def test_curl_and_the_files_of_the_secret_are_all_that_it_takes(tenant: Tenant) -> None:
+    orders, rogue, client_id = tenant.client("orders"), tenant.client("rogue"), f"{tenant.namespace}.orders"
+    issued, refused = tenant.curl_token(client_id, orders), tenant.curl_token(client_id, rogue)
+    thumbprint = Certificate.from_pem(orders.cert.read_bytes()).x5t_s256
+    assert claims(issued.body["access_token"])["cnf"]["x5t#S256"] == thumbprint
+    assert (refused.status, refused.error) == (401, "invalid_client")
 
 
 def test_a_foreign_ca_with_the_same_subject_gets_nowhere(tenant: Tenant) -> None:
@@ -121,7 +131,7 @@ def test_a_policy_is_enforced_shown_and_lifted(tenant: Tenant) -> None:
         assert effective["names"] == [f"short-{tenant.namespace}"]
         tenant.patch("orders", {"tokens": {"lifetime": "5m"}})
         eventually(lambda: tenant.condition("orders", "Accepted").get("reason") == "LifetimeTooLong", 5, "a violation")
-        assert tenant.token(client_id, pair).status == 401
+        assert tenant.token(client_id, pair).status in (400, 401)
     finally:
         tenant.cluster.kubectl("delete", "mtlspolicies.holdfast.dev", f"short-{tenant.namespace}")
     tenant.wait_ready("orders")
@@ -162,7 +172,8 @@ def test_fifty_clients_at_rest_are_not_written_to_and_no_secret_is_ever_read(ten
     everything = [r for r in plane.requests() if r.user == operator]
     assert len(everything) > 50
     assert [r for r in everything if r.resource == "secrets"] == []
-    assert [r for r in everything if r.status == 403] == []
+    mine = [r for r in everything if r.namespace == tenant.namespace]  # one in deletion refuses whatever is new in it
+    assert [r for r in mine if r.status == 403] == []
     metadata = tenant.get("client-07")["metadata"]
     assert not [name for name in metadata.get("annotations", {}) if "kopf" in name]
     assert metadata["finalizers"] == [f for f in metadata["finalizers"] if f.startswith("holdfast.dev/")]

@@ -22,7 +22,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from holdfast.registry.port import RegistryError
-from holdfast.registry.wire import description_to_json, error_to_json, stored_client_to_json, summaries_to_json
+from holdfast.registry.wire import (
+    CLIENTS_PATH,
+    CONFIRM_PATH,
+    POLICIES_PATH,
+    REGISTRY_PATH,
+    TERMS_PATH,
+    ErrorCode,
+    description_to_json,
+    error_to_json,
+    stored_client_to_json,
+    summaries_to_json,
+)
 from holdfast_authserver.admin.errors import BadRequest, answer_bad_request, answer_registry_error
 from holdfast_authserver.admin.identity import AdminIdentity, RequireIdentity
 from holdfast_authserver.admin.requests import (
@@ -54,14 +65,14 @@ def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlet
         return serve
 
     routes = [
-        Route("/v1/registry", on(_describe), methods=["GET"]),
-        Route("/v1/registry/confirm", on(_confirm), methods=["POST"]),
-        Route("/v1/terms", on(_open_term), methods=["POST"]),
-        Route("/v1/policies/{hash}", on(_put_policy), methods=["PUT"]),
-        Route("/v1/clients", on(_list_clients), methods=["GET"]),
-        Route("/v1/clients/{client_id:path}", on(_get_client), methods=["GET"]),
-        Route("/v1/clients/{client_id:path}", on(_put_client), methods=["PUT"]),
-        Route("/v1/clients/{client_id:path}", on(_delete_client), methods=["DELETE"]),
+        Route(REGISTRY_PATH, on(_describe), methods=["GET"]),
+        Route(CONFIRM_PATH, on(_confirm), methods=["POST"]),
+        Route(TERMS_PATH, on(_open_term), methods=["POST"]),
+        Route(f"{POLICIES_PATH}/{{hash}}", on(_put_policy), methods=["PUT"]),
+        Route(CLIENTS_PATH, on(_list_clients), methods=["GET"]),
+        Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_get_client), methods=["GET"]),
+        Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_put_client), methods=["PUT"]),
+        Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_delete_client), methods=["DELETE"]),
     ]
     return Starlette(
         routes=routes,
@@ -72,7 +83,7 @@ def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlet
 
 async def _unknown(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse(error_to_json("not_found", error.detail), error.status_code, headers=error.headers)
+    return JSONResponse(error_to_json(ErrorCode.NOT_FOUND, error.detail), error.status_code, headers=error.headers)
 
 
 async def _describe(writer: RegistryWriter, _request: Request) -> Response:
@@ -101,7 +112,7 @@ async def _get_client(writer: RegistryWriter, request: Request) -> Response:
     client_id = request.path_params["client_id"]
     stored = await writer.get_client(client_id)
     if stored is None:
-        return JSONResponse(error_to_json("not_found", f"no client {client_id}"), 404)
+        return JSONResponse(error_to_json(ErrorCode.NOT_FOUND, f"no client {client_id}"), 404)
     etag = {"ETag": f'"{stored.digest}"'}
     if request.headers.get("If-None-Match") == etag["ETag"]:
         return Response(status_code=304, headers=etag)

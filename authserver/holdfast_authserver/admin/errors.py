@@ -13,7 +13,7 @@ from holdfast.registry.port import (
     StaleGeneration,
     StaleTerm,
 )
-from holdfast.registry.wire import error_to_json
+from holdfast.registry.wire import ErrorCode, error_to_json
 from holdfast_authserver.registry.writer import PreconditionFailed
 
 _CONFLICTS = frozenset({RefusalReason.CLIENT_ID_TAKEN, RefusalReason.AUDIENCE_TAKEN, RefusalReason.SUBJECT_TAKEN})
@@ -29,21 +29,21 @@ class BadRequest(Exception):
 
 
 def answer_bad_request(error: BadRequest) -> JSONResponse:
-    word = "invalid_request" if error.status != 422 else RefusalReason.INVALID_CLIENT_METADATA.value
+    word = ErrorCode.INVALID_REQUEST if error.status != 422 else RefusalReason.INVALID_CLIENT_METADATA
     return JSONResponse(error_to_json(word, str(error), error.problems), error.status)
 
 
 def answer_registry_error(error: RegistryError) -> JSONResponse:
     if isinstance(error, RegistrationRefused):
         status = 409 if error.reason in _CONFLICTS else 422
-        return JSONResponse(error_to_json(error.reason.value, str(error), error.problems), status)
+        return JSONResponse(error_to_json(error.reason, str(error), error.problems), status)
     if isinstance(error, RegistryUnavailable):
         retry = {"Retry-After": str(math.ceil(error.retry_after or 1))}
-        return JSONResponse(error_to_json("unavailable", str(error)), 503, headers=retry)
+        return JSONResponse(error_to_json(ErrorCode.UNAVAILABLE, str(error)), 503, headers=retry)
     if isinstance(error, StaleTerm):
-        return JSONResponse(error_to_json("stale_term", str(error)), 409)
+        return JSONResponse(error_to_json(ErrorCode.STALE_TERM, str(error)), 409)
     if isinstance(error, StaleGeneration):
-        return JSONResponse(error_to_json("stale_generation", str(error)), 409)
+        return JSONResponse(error_to_json(ErrorCode.STALE_GENERATION, str(error)), 409)
     if isinstance(error, PreconditionFailed):
-        return JSONResponse(error_to_json("precondition_failed", str(error)), 412)
+        return JSONResponse(error_to_json(ErrorCode.PRECONDITION_FAILED, str(error)), 412)
     raise error

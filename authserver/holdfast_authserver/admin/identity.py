@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from holdfast.clock import Clock
-from holdfast.registry.wire import error_to_json
+from holdfast.registry.wire import ErrorCode, error_to_json
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate, load_pem_bundle
 from holdfast.x509.chain import PathError, verify_path
 from holdfast_authserver.transport.presented import presented_chain
@@ -91,7 +91,7 @@ class RequireIdentity:
             self._identity.check(scope)
         except Refused as refused:
             _LOG.warning("admin API: %s %s refused: %s", scope["method"], scope["path"], refused)
-            word = "unauthenticated" if refused.status == 401 else "forbidden"
+            word = ErrorCode.UNAUTHENTICATED if refused.status == 401 else ErrorCode.FORBIDDEN
             answer = JSONResponse(error_to_json(word, "expected the operator's certificate"), refused.status)
             return await answer(scope, receive, send)
         return await self._app(scope, receive, send)

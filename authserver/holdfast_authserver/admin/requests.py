@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Problem, from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
+from holdfast.registry.wire import TERM_HEADER
 from holdfast_authserver.admin.errors import BadRequest
 
 MAX_BODY = 1024 * 1024
@@ -18,9 +19,9 @@ _ETAG = re.compile(r'"([0-9a-f]{64})"')
 
 def read_term(request: Request) -> int:
     """The header Holdfast-Term."""
-    value = request.headers.get("Holdfast-Term", "")
+    value = request.headers.get(TERM_HEADER, "")
     if not _TERM.fullmatch(value):
-        raise BadRequest(f"Holdfast-Term: expected the number of an open term, found {value[:40]!r}")
+        raise BadRequest(f"{TERM_HEADER}: expected the number of an open term, found {value[:40]!r}")
     return int(value)
 
 

@@ -1,17 +1,42 @@
-"""The registry's records and refusals as JSON, the words of the admin API. Both of its ends use this file.
+"""The admin API's words: its paths, its header, its codes, and the registry's records as JSON. Both ends use this file.
 
 Owns the forms; a client's and a policy's own are in `holdfast.oauth.client_metadata` and `holdfast.policy.model`.
-Reading raises WireError for whatever is not of the form. Must not know HTTP.
+Reading raises WireError for whatever is not of the form. Must not know how a request is made or answered.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from holdfast.oauth.client_metadata import Owner, Problem, from_json, to_json
+from holdfast.registry.port import RefusalReason
 from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
 
 T = TypeVar("T")
+
+REGISTRY_PATH = "/v1/registry"
+CONFIRM_PATH = "/v1/registry/confirm"
+TERMS_PATH = "/v1/terms"
+POLICIES_PATH = "/v1/policies"
+"""Each under its hash."""
+CLIENTS_PATH = "/v1/clients"
+"""Each under its client id."""
+TERM_HEADER = "Holdfast-Term"
+"""On every write: the number of the writer's open term."""
+
+
+class ErrorCode(StrEnum):
+    """What `error` says beside the words of `RefusalReason`."""
+
+    INVALID_REQUEST = "invalid_request"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    STALE_TERM = "stale_term"
+    STALE_GENERATION = "stale_generation"
+    PRECONDITION_FAILED = "precondition_failed"
+    UNAVAILABLE = "unavailable"
 
 
 class WireError(ValueError):
@@ -122,10 +147,10 @@ def _summary(value: Mapping[str, Any]) -> ClientSummary:
     )
 
 
-def error_to_json(error: str, message: str, problems: Iterable[Problem] = ()) -> dict[str, Any]:
-    """The one form of a refusal. `error`: a RefusalReason, or a word of `holdfast_authserver.admin.errors`."""
+def error_to_json(error: ErrorCode | RefusalReason, message: str, problems: Iterable[Problem] = ()) -> dict[str, Any]:
+    """The one form of a refusal."""
     found = [{"field": problem.field, "message": problem.message} for problem in problems]
-    return {"error": error, "message": message, "problems": found}
+    return {"error": error.value, "message": message, "problems": found}
 
 
 def error_from_json(value: object) -> tuple[str, str, tuple[Problem, ...]]:

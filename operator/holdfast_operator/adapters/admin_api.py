@@ -54,13 +54,13 @@ class HttpRegistry:
         self._opening = asyncio.Lock()
 
     async def describe(self) -> RegistryDescription:
-        return _value(await self._call("GET", "/v1/registry"), wire.description_from_json)
+        return _value(await self._call("GET", wire.REGISTRY_PATH), wire.description_from_json)
 
     async def open_term(self, holder: str) -> int:
-        return _value(await self._call("POST", "/v1/terms", json={"holder": holder}), wire.term_from_json)
+        return _value(await self._call("POST", wire.TERMS_PATH, json={"holder": holder}), wire.term_from_json)
 
     async def put_policy(self, policy: EffectivePolicy, *, term: int) -> None:
-        await self._call("PUT", f"/v1/policies/{policy.hash}", term=term, json=policy_to_json(policy))
+        await self._call("PUT", f"{wire.POLICIES_PATH}/{policy.hash}", term=term, json=policy_to_json(policy))
 
     async def put_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
         answer = await self._call("PUT", _client_path(client.client_id), term=term, json=to_json(client))
@@ -71,13 +71,13 @@ class HttpRegistry:
         return None if answer.status_code == 404 else _value(answer, wire.stored_client_from_json)
 
     async def list_clients(self) -> tuple[ClientSummary, ...]:
-        return _value(await self._call("GET", "/v1/clients"), wire.summaries_from_json)
+        return _value(await self._call("GET", wire.CLIENTS_PATH), wire.summaries_from_json)
 
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
         await self._call("DELETE", _client_path(client_id), term=term, params={"uid": uid})
 
     async def confirm(self, *, term: int) -> None:
-        await self._call("POST", "/v1/registry/confirm", term=term)
+        await self._call("POST", wire.CONFIRM_PATH, term=term)
 
     async def close(self) -> None:
         """Ends the connections."""
@@ -89,7 +89,7 @@ class HttpRegistry:
         self, method: str, path: str, *, term: int | None = None, absent: bool = False, **content: Any
     ) -> httpx.Response:
         """`absent`: a 404 of the API itself is an answer. Raises RegistryError."""
-        headers = {} if term is None else {"Holdfast-Term": str(term)}
+        headers = {} if term is None else {wire.TERM_HEADER: str(term)}
         try:
             async with self._client() as client:
                 answer = await client.request(method, self._base_url + path, headers=headers, **content)
@@ -98,7 +98,7 @@ class HttpRegistry:
             raise RegistryUnavailable(f"the admin API at {self._base_url} does not answer: {text}") from error
         if answer.is_success:
             return answer
-        if absent and answer.status_code == 404 and _error_of(answer)[0] == "not_found":
+        if absent and answer.status_code == 404 and _error_of(answer)[0] == wire.ErrorCode.NOT_FOUND:
             return answer
         raise _failure(answer)
 
@@ -150,7 +150,7 @@ class HttpRegistry:
 
 
 def _client_path(client_id: str) -> str:
-    return f"/v1/clients/{quote(client_id, safe='')}"
+    return f"{wire.CLIENTS_PATH}/{quote(client_id, safe='')}"
 
 
 def _value(answer: httpx.Response, read: Callable[[object], T]) -> T:
@@ -169,9 +169,9 @@ def _error_of(answer: httpx.Response) -> tuple[str, str, Any]:
 
 def _failure(answer: httpx.Response) -> RegistryError:
     word, message, problems = _error_of(answer)
-    if word == "stale_term":
+    if word == wire.ErrorCode.STALE_TERM:
         return StaleTerm(message)
-    if word == "stale_generation":
+    if word == wire.ErrorCode.STALE_GENERATION:
         return StaleGeneration(message)
     if word in _REASONS:
         return RegistrationRefused(RefusalReason(word), message, problems)
