@@ -64,6 +64,15 @@ def test_a_new_scope_can_be_asked_for(process: DevProcess) -> None:
     process.wait_for(lambda: process.token(scope="orders.write").status_code == 200)
 
 
+def test_the_ready_file_is_written_anew_after_a_change_that_it_does_not_show(process: DevProcess) -> None:
+    before, shown = process.ready_file.stat().st_ino, process.ready
+
+    process.write("a.yaml", client(scope="orders.write"))
+
+    process.wait_for(lambda: process.ready_file.stat().st_ino != before)
+    assert process.ready == shown
+
+
 def test_a_new_client_has_its_certificate_and_a_token(process: DevProcess) -> None:
     process.write("c.yaml", client("third"))
 

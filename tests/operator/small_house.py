@@ -66,6 +66,9 @@ class Line:
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         return await self._reach().list_clients()
 
+    async def audience_owner(self, audience: str) -> ClientMetadata | None:
+        return await self._reach().audience_owner(audience)
+
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
         await self._reach().delete_client(client_id, uid=uid, term=term)
 

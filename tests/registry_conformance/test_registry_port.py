@@ -271,6 +271,27 @@ async def test_a_deleted_owner_gives_its_audience_free(registry: Registry, term:
     assert await registry.put_client(an_api("shop", "b", "https://a.shop.svc"), term=term)
 
 
+async def test_an_audience_tells_its_owner_as_it_is_registered_now(registry: Registry, term: int) -> None:
+    audience = "https://a.shop.svc/orders?v=1&w=ä b"
+    api = an_api("shop", "a", "https://other.shop.svc", audience)
+    assert await registry.audience_owner(audience) is None
+
+    await registry.put_client(api, term=term)
+    assert await registry.audience_owner(audience) == api
+
+    await registry.put_client(an_api("shop", "a", "https://other.shop.svc"), term=term)
+    assert await registry.audience_owner(audience) is None
+
+    await registry.delete_client("shop.a", uid="uid-shop-a", term=term)
+    assert await registry.audience_owner("https://other.shop.svc") is None
+
+
+async def test_whom_policy_denies_an_audience_does_not_own_it(registry: Registry, term: int) -> None:
+    await registry.put_client(an_api("evil", "squatter", "https://a.shop.svc"), term=term)
+
+    assert await registry.audience_owner("https://a.shop.svc") is None
+
+
 @pytest.mark.parametrize(("kind", "first", "second"), [
     (SubjectKind.DN, "CN=orders,O=Shop", "cn=Orders, o=shop"),
     (SubjectKind.DNS, "orders.example.org", "ORDERS.example.org"),

@@ -8,6 +8,7 @@
     GET    /v1/clients/{client_id}     one, with ETag; 304 for If-None-Match
     PUT    /v1/clients/{client_id}     register or replace; If-Match: only if it is as expected
     DELETE /v1/clients/{client_id}     ?uid=, If-Match
+    GET    /v1/audience-owner          ?audience= -> {"client"}; 404: nobody owns it
 
 Writes carry the header `Holdfast-Term`. Neighbours: `identity` (who calls), `errors` (what goes wrong).
 """
@@ -23,12 +24,14 @@ from starlette.routing import Route
 
 from holdfast.registry.port import RegistryError
 from holdfast.registry.wire import (
+    AUDIENCE_OWNER_PATH,
     CLIENTS_PATH,
     CONFIRM_PATH,
     POLICIES_PATH,
     REGISTRY_PATH,
     TERMS_PATH,
     ErrorCode,
+    audience_owner_to_json,
     description_to_json,
     error_to_json,
     stored_client_to_json,
@@ -37,6 +40,7 @@ from holdfast.registry.wire import (
 from holdfast_authserver.admin.errors import BadRequest, answer_bad_request, answer_registry_error
 from holdfast_authserver.admin.identity import AdminIdentity, RequireIdentity
 from holdfast_authserver.admin.requests import (
+    read_audience,
     read_client,
     read_expected,
     read_holder,
@@ -73,6 +77,7 @@ def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlet
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_get_client), methods=["GET"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_put_client), methods=["PUT"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_delete_client), methods=["DELETE"]),
+        Route(AUDIENCE_OWNER_PATH, on(_audience_owner), methods=["GET"]),
     ]
     return Starlette(
         routes=routes,
@@ -129,3 +134,11 @@ async def _delete_client(writer: RegistryWriter, request: Request) -> Response:
     client_id = request.path_params["client_id"]
     await writer.delete_client(client_id, uid=read_uid(request), term=read_term(request), expected=read_expected(request))
     return Response(status_code=204)
+
+
+async def _audience_owner(writer: RegistryWriter, request: Request) -> Response:
+    audience = read_audience(request)
+    owner = await writer.audience_owner(audience)
+    if owner is None:
+        return JSONResponse(error_to_json(ErrorCode.NOT_FOUND, f"nobody owns {audience[:512]}"), 404)
+    return JSONResponse(audience_owner_to_json(owner))

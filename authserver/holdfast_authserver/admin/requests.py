@@ -43,6 +43,13 @@ def read_uid(request: Request) -> str:
     return uid
 
 
+def read_audience(request: Request) -> str:
+    audience = request.query_params.get("audience", "")
+    if not audience:
+        raise BadRequest("audience: expected the audience whose owner is asked for, found none")
+    return audience
+
+
 async def read_holder(request: Request) -> str:
     value = await _read_json(request)
     holder = value.get("holder") if isinstance(value, dict) else None

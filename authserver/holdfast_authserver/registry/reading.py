@@ -123,6 +123,17 @@ async def read_revoked(connection: AsyncConnection, after: int) -> dict[str, dat
     return {row.jti: row.expires_at for row in await connection.execute(wanted)}
 
 
+async def read_audience_owner(connection: AsyncConnection, audience: str) -> ClientMetadata | None:
+    """The live client that owns it. Raises InvalidClientMetadata as `read_client` does."""
+    wanted = (
+        select(clients.c.value)
+        .join(claims, claims.c.client_id == clients.c.client_id)
+        .where(claims.c.kind == ClaimKind.AUDIENCE, claims.c.value == audience, clients.c.deleted_at.is_(None))
+    )
+    value = (await connection.execute(wanted)).scalar_one_or_none()
+    return None if value is None else from_json(value)
+
+
 class Holder(NamedTuple):
     """The object that holds a claim."""
 

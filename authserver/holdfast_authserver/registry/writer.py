@@ -143,6 +143,14 @@ class RegistryWriter:
         async with self._read() as connection:
             return await reading.read_summaries(connection)
 
+    async def audience_owner(self, audience: str) -> ClientMetadata | None:
+        """Of the store rather than the snapshot: a write that another worker took in counts at once."""
+        async with self._read() as connection:
+            try:
+                return await reading.read_audience_owner(connection, audience)
+            except InvalidClientMetadata:
+                return None  # not served, so the token endpoint knows no owner either
+
     async def delete_client(self, client_id: str, *, uid: str, term: int, expected: str | None = None) -> None:
         """`expected`: as for `put_client`."""
         async with self._write() as connection:

@@ -78,6 +78,9 @@ class Registry(Protocol):
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         """All live records, by client id."""
 
+    async def audience_owner(self, audience: str) -> ClientMetadata | None:
+        """The live client whose `resourceServer` names this audience and may; None when nobody owns it."""
+
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
         """Refuse the client from now on, purge it after the grace period. Absent, or owned by another uid: nothing."""
 

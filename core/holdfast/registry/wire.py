@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from holdfast.oauth.client_metadata import Owner, Problem, from_json, to_json
+from holdfast.oauth.client_metadata import ClientMetadata, Owner, Problem, from_json, to_json
 from holdfast.registry.port import RefusalReason
 from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
 
@@ -22,6 +22,8 @@ POLICIES_PATH = "/v1/policies"
 """Each under its hash."""
 CLIENTS_PATH = "/v1/clients"
 """Each under its client id."""
+AUDIENCE_OWNER_PATH = "/v1/audience-owner"
+"""`?audience=`: an audience is a URL, which would be hard to tell from a path."""
 TERM_HEADER = "Holdfast-Term"
 """On every write: the number of the writer's open term."""
 
@@ -145,6 +147,14 @@ def _summary(value: Mapping[str, Any]) -> ClientSummary:
         revision=_whole(value, "revision"),
         last_token_at=_moment(value["last_token_at"]),
     )
+
+
+def audience_owner_to_json(owner: ClientMetadata) -> dict[str, Any]:
+    return {"client": to_json(owner)}
+
+
+def audience_owner_from_json(value: object) -> ClientMetadata:
+    return _read("audience owner", value, lambda v: from_json(v["client"]))
 
 
 def error_to_json(error: ErrorCode | RefusalReason, message: str, problems: Iterable[Problem] = ()) -> dict[str, Any]:

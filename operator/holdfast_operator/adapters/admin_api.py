@@ -73,6 +73,10 @@ class HttpRegistry:
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         return _value(await self._call("GET", wire.CLIENTS_PATH), wire.summaries_from_json)
 
+    async def audience_owner(self, audience: str) -> ClientMetadata | None:
+        answer = await self._call("GET", wire.AUDIENCE_OWNER_PATH, absent=True, params={"audience": audience})
+        return None if answer.status_code == 404 else _value(answer, wire.audience_owner_from_json)
+
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
         await self._call("DELETE", _client_path(client_id), term=term, params={"uid": uid})
 

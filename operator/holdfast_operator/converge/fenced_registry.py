@@ -53,6 +53,10 @@ class FencedRegistry:
         """The live record. Raises RegistryUnavailable."""
         return await self._registry.get_client(client_id)
 
+    async def audience_owner(self, audience: str) -> ClientMetadata | None:
+        """Whose audience it is. Raises RegistryUnavailable."""
+        return await self._registry.audience_owner(audience)
+
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         """All live records. Raises RegistryUnavailable."""
         return await self._registry.list_clients()

@@ -204,6 +204,12 @@ async def test_an_unknown_path_and_method_are_4xx_with_the_one_form(operator: ht
         assert answer.json().keys() == {"error", "message", "problems"}
 
 
+async def test_the_owner_of_no_audience_is_a_bad_request(operator: httpx.AsyncClient) -> None:
+    answer = await operator.get("/v1/audience-owner")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
 async def test_the_etag_is_the_digest(operator: httpx.AsyncClient, term: dict[str, str]) -> None:
     put = await operator.put("/v1/clients/shop.orders", json=to_json(a_client()), headers=term)
     got = await operator.get("/v1/clients/shop.orders")
