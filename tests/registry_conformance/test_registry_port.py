@@ -272,7 +272,7 @@ async def test_a_deleted_owner_gives_its_audience_free(registry: Registry, term:
 
 
 async def test_an_audience_tells_its_owner_as_it_is_registered_now(registry: Registry, term: int) -> None:
-    audience = "https://a.shop.svc/orders?v=1&w=ä b"
+    audience = "https://a.shop.svc/orders?v=1&w=%20b"
     api = an_api("shop", "a", "https://other.shop.svc", audience)
     assert await registry.audience_owner(audience) is None
 
