@@ -56,20 +56,22 @@ def _unowned(audience: str, wanted: tuple[str, ...], policy: EffectivePolicy) ->
     entries = policy.allowed_resources
     if entries and all(any(uri_allowed(audience, p) for p in entry) for entry in entries):
         return AudienceDecision(ALLOW, audience, wanted)
-    return _deny(audience, f"nobody owns {audience} (spec.resourceServer.audiences), and no policy allows it as a resource")
+    listed = "every policy that sets grants.allowedResources" if entries else "a policy's grants.allowedResources"
+    return _deny(audience, f"nobody owns {audience}: an API's resourceServer.audiences, or {listed}, has to name it")
 
 
 def _owned(requester: ClientMetadata, owner: ClientMetadata, audience: str, wanted: tuple[str, ...]) -> AudienceDecision:
-    who = f"{requester.owner.namespace}/{requester.owner.name}"
+    who, whose = (f"{c.owner.namespace}/{c.owner.name}" for c in (requester, owner))
     assert owner.resource_server is not None
     allowed = owner.resource_server.allow_from
     if allowed is None:
         if requester.owner.namespace == owner.owner.namespace:
             return AudienceDecision(ALLOW, audience, wanted)
-        return _deny(audience, f"{owner.client_id} owns {audience} and takes clients of its own namespace only, not {who}")
+        own = f"{whose} owns {audience} and, without resourceServer.allowFrom, takes clients of its own namespace only"
+        return _deny(audience, f"{own}: it has to name {who} there")
     named = [entry for entry in allowed if _names(entry, requester)]
     if not named:
-        return _deny(audience, f"{owner.client_id} owns {audience} and does not name {who} in resourceServer.allowFrom")
+        return _deny(audience, f"{whose} owns {audience}: its resourceServer.allowFrom has to name {who}")
     granted = {scope for entry in named for scope in entry.scopes}
     return AudienceDecision(ALLOW, audience, tuple(s for s in wanted if s in granted))
 

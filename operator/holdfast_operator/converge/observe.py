@@ -4,6 +4,7 @@ Owns which objects a client's plan depends on. Decides nothing. Neighbours: `obs
 """
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 
 from holdfast.registry.port import RegistryUnavailable
@@ -28,10 +29,10 @@ async def observe(
 ) -> Observed:
     """Everything a plan for `client` depends on. Raises ClusterUnavailable; a registry that is away is an observation."""
     if client["metadata"].get("deletionTimestamp"):
-        return Observed(client=client, now=now, settings=settings, registry=await _registry(registry, client))
+        return Observed(client=client, now=now, settings=settings, registry=await _registry(registry, client, ()))
     namespace, refers = client["metadata"]["namespace"], references(client)
     async with together() as group:
-        seen = group.create_task(_registry(registry, client))
+        seen = group.create_task(_registry(registry, client, refers.resources))
         place = group.create_task(cluster.get(Kind.NAMESPACE, "", namespace))
         policies = group.create_task(cluster.list(Kind.MTLS_POLICY))
         issued = group.create_task(_issued(cluster, client, refers))
@@ -56,11 +57,18 @@ async def observe(
     )
 
 
-async def _registry(registry: FencedRegistry, client: Object) -> RegistrySeen | RegistryUnreachable:
+async def _registry(
+    registry: FencedRegistry, client: Object, resources: Iterable[str]
+) -> RegistrySeen | RegistryUnreachable:
     try:
-        return RegistrySeen(endpoints=await registry.endpoints(), stored=await registry.get(client_id_of(client)))
+        async with together() as group:
+            endpoints = group.create_task(registry.endpoints())
+            stored = group.create_task(registry.get(client_id_of(client)))
+            owners = {r: group.create_task(registry.audience_owner(r)) for r in resources}
     except RegistryUnavailable as error:
         return RegistryUnreachable(message=str(error), retry_after=error.retry_after)
+    found = {resource: owner.result() for resource, owner in owners.items()}
+    return RegistrySeen(endpoints=endpoints.result(), stored=stored.result(), owners=found)
 
 
 Objects = tuple[Object, ...]

@@ -139,8 +139,11 @@ class Engine:
 
     async def sweep(self) -> None:
         """Compare the whole registry with the objects, and look at those that differ."""
-        for key in (await self.reconciler.sweep()).look_at:
+        swept = await self.reconciler.sweep()
+        for key in swept.look_at:
             self.queue.add(key)
+        for key in self.index.requesters() if swept.deleted else ():
+            self.queue.add(key, Priority.RESYNC)  # what is deleted may have owned what they ask for
 
     async def _forever(self, loop: Callable[[], Coroutine[None, None, None]]) -> None:
         """Run a loop that must not end: what nobody foresaw is logged, and it begins again."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast_operator.engine.audiences import Audiences
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
 from holdfast_operator.reconcile.names import References, mapping, references
 from holdfast_operator.reconcile.policies import policy_forms
@@ -49,6 +50,7 @@ class Index:
         self._clients: dict[str, dict[str, ClientFacts]] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._policies: dict[str, tuple[Mapping[str, Any], ...]] = {}
+        self._audiences = Audiences()
 
     def observe(self, kind: Kind, obj: Object, *, deleted: bool = False) -> set[Key]:
         """Take in one object as an event shows it; answers the keys to look at."""
@@ -90,6 +92,10 @@ class Index:
         """Every client seen."""
         return {Key(Kind.OAUTH_CLIENT, ns, name) for ns, found in self._clients.items() for name in found}
 
+    def requesters(self) -> set[Key]:
+        """Every client that names a resource."""
+        return self._audiences.requesters()
+
     def policies(self) -> set[Key]:
         """Every policy seen."""
         return {Key(Kind.MTLS_POLICY, "", name) for name in self._policies}
@@ -113,7 +119,8 @@ class Index:
             self._clients.get(namespace, {}).pop(name, None)
         else:
             self._clients.setdefault(namespace, {})[name] = after
-        keys = {Key(Kind.OAUTH_CLIENT, namespace, name)}
+        key = Key(Kind.OAUTH_CLIENT, namespace, name)
+        keys = {key} | self._audiences.observe(key, None if deleted else obj)
         if before is None or after is None or (before.labels, before.verdict) != (after.labels, after.verdict):
             keys |= self._policies_of(namespace, [facts.labels for facts in (before, after) if facts])
         return keys

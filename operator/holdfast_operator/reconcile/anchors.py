@@ -1,19 +1,20 @@
 """The trust anchors of a client: its own from ConfigMaps, else the CA that issued its certificate.
 
 Owns reading and refusing CA certificates, and which of them are shared: by its key an anchor is shared when it is a
-ClusterIssuer's, wherever it is written. Pure. Neighbour: `holdfast.x509` judges.
+ClusterIssuer's, wherever it is written. Pure: the moment is an argument. Neighbour: `holdfast.x509` judges.
 """
 
 import base64
 import binascii
 from collections.abc import Mapping
+from datetime import datetime
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.oauth_client import ConfigMapKey
 from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast.x509.chain import PathError, check_trust_anchor
-from holdfast_operator.reconcile.finding import Finding, stalled
+from holdfast_operator.reconcile.finding import Finding, stalled, waiting
 from holdfast_operator.reconcile.ports import Object
 
 MAX_ANCHORS = 32
@@ -32,11 +33,30 @@ class OwnAnchorsUnusable(Unusable):
     """The client's own anchors cannot be read: what they were before is no longer what the client trusts."""
 
 
+class OwnAnchorsOutOfTime(Unusable):
+    """They are readable, and what the client trusts, but none is valid now (RFC 5280 section 6.1.3): no login can succeed.
+
+    `anchors`: what to register all the same. `judge_again`: when the first of them becomes valid, if one will.
+    """
+
+    def __init__(self, finding: Finding, anchors: tuple[TrustAnchor, ...], judge_again: datetime | None) -> None:
+        self.anchors = anchors
+        self.judge_again = judge_again
+        super().__init__(finding)
+
+
 def own_anchors(
-    references: tuple[ConfigMapKey, ...], config_maps: Mapping[str, Object | None], shared_keys: frozenset[str]
+    references: tuple[ConfigMapKey, ...],
+    config_maps: Mapping[str, Object | None],
+    shared_keys: frozenset[str],
+    now: datetime,
 ) -> tuple[TrustAnchor, ...]:
-    """The CA certificates of all references. Raises OwnAnchorsUnusable for the first that gives none."""
-    found = [c for reference in references for c in _bundle(reference, config_maps.get(reference.name))]
+    """The CA certificates of all references.
+
+    Raises OwnAnchorsUnusable for the first reference that gives none, OwnAnchorsOutOfTime when none is valid at `now`.
+    """
+    bundles = [(reference, _bundle(reference, config_maps.get(reference.name))) for reference in references]
+    found = [c for _, bundle in bundles for c in bundle]
     unique = tuple(dict.fromkeys(c.der for c in found))
     if len(unique) > MAX_ANCHORS:
         raise OwnAnchorsUnusable(
@@ -46,11 +66,43 @@ def own_anchors(
             )
         )
     keys = {c.der: c.spki_sha256 for c in found}
-    return tuple(TrustAnchor(der=der, shared=keys[der] in shared_keys) for der in unique)
+    anchors = tuple(TrustAnchor(der=der, shared=keys[der] in shared_keys) for der in unique)
+    if found and not any(c.not_before <= now <= c.not_after for c in found):
+        raise _out_of_time(bundles, anchors, now)
+    return anchors
+
+
+def _out_of_time(
+    bundles: list[tuple[ConfigMapKey, tuple[Certificate, ...]]], anchors: tuple[TrustAnchor, ...], now: datetime
+) -> OwnAnchorsOutOfTime:
+    reasons = "; ".join(f"{_where(reference)}: {_ages(bundle, now)}" for reference, bundle in bundles)
+    message = f"no trust anchor is valid now: {reasons}; put a CA certificate there that is"
+    to_come = [c.not_before for _, bundle in bundles for c in bundle if now < c.not_before <= c.not_after]
+    finding = (waiting if to_come else stalled)(Reason.TRUST_ANCHOR_INVALID, message)
+    return OwnAnchorsOutOfTime(finding, anchors, min(to_come, default=None))
+
+
+def _ages(bundle: tuple[Certificate, ...], now: datetime) -> str:
+    """The last to end or the first to begin, whichever helps: one certificate speaks for its bundle."""
+    to_come = [c for c in bundle if now < c.not_before]
+    if to_come:
+        first = min(to_come, key=lambda c: c.not_before)
+        return f"the certificate {first.subject.text or first.x5t_s256!r} is not valid before {timestamp(first.not_before)}"
+    last = max(bundle, key=lambda c: c.not_after)
+    return f"the certificate {last.subject.text or last.x5t_s256!r} expired at {timestamp(last.not_after)}"
+
+
+def last_end(anchors: tuple[TrustAnchor, ...]) -> datetime:
+    """When the last of them expires."""
+    return max(Certificate.from_der(anchor.der).not_after for anchor in anchors)
+
+
+def _where(reference: ConfigMapKey) -> str:
+    return f"ConfigMap {reference.name}, key {reference.key}"
 
 
 def _bundle(reference: ConfigMapKey, config_map: Object | None) -> tuple[Certificate, ...]:
-    where = f"ConfigMap {reference.name}, key {reference.key}"
+    where = _where(reference)
     if config_map is None:
         raise OwnAnchorsUnusable(
             stalled(

@@ -13,7 +13,14 @@ from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
 from holdfast.x509.chain import PathError, verify_path
 from holdfast.x509.subject import SubjectMismatch, verify_subject
-from holdfast_operator.reconcile.anchors import OwnAnchorsUnusable, Unusable, issuing_anchors, own_anchors
+from holdfast_operator.reconcile.anchors import (
+    OwnAnchorsOutOfTime,
+    OwnAnchorsUnusable,
+    Unusable,
+    issuing_anchors,
+    last_end,
+    own_anchors,
+)
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
 from holdfast_operator.reconcile.issued import Issued, condition, current_request, moment, read_issued, timestamp
@@ -47,15 +54,18 @@ def judge_certificate(observed: Observed, request: ClientRequest) -> Certificate
     """The client's own anchors, or the walk through cert-manager."""
     wanted = request.client.spec.certificate
     try:
-        own = own_anchors(request.anchor_references, observed.config_maps, observed.shared_keys)
+        own = own_anchors(request.anchor_references, observed.config_maps, observed.shared_keys, observed.now)
         if wanted is None:
-            return _brought_along(request, own)
+            return _brought_along(observed, request, own)
         return _walked(observed, request, wanted, own)
     except OwnAnchorsUnusable as error:
         return CertificateVerdict(finding=error.finding, withdraw=True)
+    except OwnAnchorsOutOfTime as error:
+        again = None if error.judge_again is None else (error.judge_again - observed.now).total_seconds()
+        return CertificateVerdict(finding=error.finding, anchors=error.anchors, requeue_after=again)
 
 
-def _brought_along(request: ClientRequest, own: Anchors) -> CertificateVerdict:
+def _brought_along(observed: Observed, request: ClientRequest, own: Anchors) -> CertificateVerdict:
     if not own:
         message = "spec.authentication.trustAnchors: expected at least one without spec.certificate, found none"
         return CertificateVerdict(finding=stalled(Reason.TRUST_ANCHOR_MISSING, message), withdraw=True)
@@ -63,6 +73,7 @@ def _brought_along(request: ClientRequest, own: Anchors) -> CertificateVerdict:
         finding=fine(Reason.OWN_CERTIFICATE, "the client brings its own certificate"),
         anchors=own,
         status={"subject": request.subject.canonical},
+        requeue_after=(last_end(own) - observed.now).total_seconds(),
     )
 
 

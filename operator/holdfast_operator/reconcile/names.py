@@ -17,24 +17,38 @@ def mapping(value: object) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """What a client refers to. `issuer` and `secret_name`: None when it brings its own certificate."""
+    """What a client refers to. `issuer` and `secret_name`: None when it brings its own certificate.
+
+    `resources`: audiences, which may be another client's.
+    """
 
     issuer: tuple[Kind, str] | None
     secret_name: str | None
     config_maps: frozenset[str]
+    resources: frozenset[str]
 
 
 def references(client: Object) -> References:
     """Read leniently: what a client that cannot be parsed refers to may be what is wrong with it."""
     spec = mapping(client.get("spec"))
-    config_maps = frozenset(_config_maps(spec))
+    config_maps, resources = frozenset(_config_maps(spec)), _texts(spec.get("resources"))
     certificate = spec.get("certificate")
     if not isinstance(certificate, Mapping):
-        return References(issuer=None, secret_name=None, config_maps=config_maps)
+        return References(issuer=None, secret_name=None, config_maps=config_maps, resources=resources)
     issuer = mapping(certificate.get("issuerRef"))
     kind = Kind.ISSUER if issuer.get("kind") == Kind.ISSUER.kind else Kind.CLUSTER_ISSUER
     secret = certificate.get("secretName") or f"{client['metadata']['name']}-mtls"
-    return References(issuer=(kind, str(issuer.get("name") or "")), secret_name=str(secret), config_maps=config_maps)
+    named = (kind, str(issuer.get("name") or ""))
+    return References(issuer=named, secret_name=str(secret), config_maps=config_maps, resources=resources)
+
+
+def audiences(client: Object) -> frozenset[str]:
+    """What the client would own as an API."""
+    return _texts(mapping(mapping(client.get("spec")).get("resourceServer")).get("audiences"))
+
+
+def _texts(value: object) -> frozenset[str]:
+    return frozenset(v for v in value if isinstance(v, str)) if isinstance(value, list) else frozenset()
 
 
 def _config_maps(spec: Mapping[str, Any]) -> Iterator[str]:

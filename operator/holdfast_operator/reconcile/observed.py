@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.registry.port import RegistrationRefused
 from holdfast.registry.records import Endpoints, StoredClient
 from holdfast_operator.reconcile.ports import Object
@@ -20,6 +21,8 @@ class RegistrySeen:
 
     endpoints: Endpoints
     stored: StoredClient | None
+    owners: Mapping[str, ClientMetadata | None] = field(default_factory=dict)
+    """Whose each of the client's resources is; None: nobody's."""
     refusal: RegistrationRefused | None = None
     """Why it would not take the client in this pass."""
     refused: str = ""

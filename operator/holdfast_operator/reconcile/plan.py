@@ -29,6 +29,7 @@ from holdfast_operator.reconcile.registration import (
     withdraw,
 )
 from holdfast_operator.reconcile.request import ClientRequest, client_metadata, read_request
+from holdfast_operator.reconcile.resources import as_told_before, judge_resources
 from holdfast_operator.reconcile.status import build_status, is_same_status, token_issued
 
 CONFLICT_RETRY = 30.0
@@ -72,7 +73,8 @@ def _judge(observed: Observed, policy: EffectivePolicy) -> _Judgement:
         )
     registry = observed.registry
     if isinstance(registry, RegistryUnreachable):
-        return _Judgement(accepted=accepted, certificate=certificate, registration=unreachable(registry))
+        told = as_told_before(observed.client)
+        return _Judgement(accepted=told, certificate=certificate, registration=unreachable(registry))
     if taken := held_by_another(registry.stored, observed.client):
         return _Judgement(
             accepted=taken,
@@ -86,7 +88,9 @@ def _judge(observed: Observed, policy: EffectivePolicy) -> _Judgement:
             registration=keep(observed, policy, "the server refused the client"),
         )
     return _Judgement(
-        accepted=accepted, certificate=certificate, registration=_registration(observed, request, policy, certificate)
+        accepted=judge_resources(client_metadata(request, (), policy.hash), policy, registry),
+        certificate=certificate,
+        registration=_registration(observed, request, policy, certificate),
     )
 
 

@@ -41,7 +41,8 @@ class ConditionType(StrEnum):
         "Accepted",
         Polarity.POSITIVE,
         ("OAuthClient", "MTLSPolicy"),
-        "The object is valid, and policies and other objects allow what it asks for.",
+        "The object is valid, and policies and other objects allow what it asks for; a reason other than Accepted names "
+        "what is left out.",
     )
     CERTIFICATE_READY = (
         "CertificateReady",
@@ -131,11 +132,18 @@ class Reason(StrEnum):
     CLIENT_ID_TAKEN = "ClientIdTaken", "Another client holds this client_id."
     AUDIENCE_NOT_ALLOWED = "AudienceNotAllowed", "The client's namespace may not own an audience of resourceServer."
     AUDIENCE_TAKEN = "AudienceTaken", "Another client owns an audience of resourceServer."
+
+    # Accepted=True, with a reservation.
     RESOURCE_NOT_ALLOWED = (
         "ResourceNotAllowed",
-        "Nobody lets the client ask for tokens for one of its resources; the others work.",
+        "With Accepted=True: the token endpoint refuses one of spec.resources (invalid_target); the others work. Its owner, "
+        "or a policy where nobody owns it, has to allow it; the condition changes by itself then.",
     )
-    SCOPE_NOT_ALLOWED = "ScopeNotAllowed", "A resource's owner does not allow a scope that the client has."
+    SCOPE_NOT_ALLOWED = (
+        "ScopeNotAllowed",
+        "With Accepted=True: the owner of a resource grants the client none of its scopes, or a scope is granted by the "
+        "owner of none of its resources. Tokens come without; the condition changes by itself when an owner grants it.",
+    )
 
     # CertificateReady=False.
     ISSUER_NOT_FOUND = "IssuerNotFound", "certificate.issuerRef names an issuer that does not exist."
