@@ -15,6 +15,7 @@ from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast.x509.chain import PathError, check_trust_anchor
 from holdfast_operator.reconcile.finding import Finding, stalled, waiting
+from holdfast_operator.reconcile.issued import timestamp
 from holdfast_operator.reconcile.ports import Object
 
 MAX_ANCHORS = 32
