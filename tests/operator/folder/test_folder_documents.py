@@ -1,7 +1,9 @@
 """Reading a folder: every document stands for itself, and what is wrong is named by file, document and field."""
 
+import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast_operator.adapters.folder import yaml_text
-from holdfast_operator.adapters.folder.documents import MAX_FILE, Reading, read_document, read_folder
+from holdfast_operator.adapters.folder.documents import MAX_DOCUMENTS, MAX_FILE, Reading, read_document, read_folder
 from holdfast_operator.adapters.folder.metadata import small_kind_problems
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 
@@ -88,7 +90,7 @@ def test_an_object_without_namespace_goes_to_default(tmp_path: Path) -> None:
         ),
         ("x: .nan\n", ".nan is no JSON number"),
         ('x: "\\ud800"\n', "document 1: "),
-        ("x: " + "9" * 5000, "not valid YAML"),
+        ("x: " + "9" * 5000, "expected a value that can be read as int, found '99"),
         ("x: *nobody\n", "nobody"),
         ("x: &a [*a]\n", "alias *a is unknown or contains itself"),
         ("x: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
@@ -247,3 +249,61 @@ def test_no_metadata_makes_the_reader_fail(meta: object) -> None:
         read_document(part, "a.yaml", check, reading)
 
     assert reading.documents.keys().isdisjoint(reading.broken)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a: !!bool foo", 'a: !!int ""', "a: !!int -", "a: !!int _", 'a: !!float ""', "a: !!int 1:30", "a: !!float 1:30.5"),
+        *("? !!str [a]\n: b", "!!str {a: b}: c", "a: !!map [1]", "a: !!seq {a: 1}", "a: !!null {a: b}", "a: !!int [1]"),
+        *("a: !!bool {}", "a: !!float []", "? [a, b]\n: c", "!!merge x: [1, 2]", "a: !!map b"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_tag_is_a_problem_of_its_document(tmp_path: Path, text: str) -> None:
+    reading = read(tmp_path, a=f"{GOOD}---\n{text}\n")
+
+    assert GOOD_KEY in reading.documents
+    assert only_problem(reading).startswith("a.yaml, document 2: ")
+
+
+TAGS = st.sampled_from(["", *(f"!!{tag} " for tag in ("int", "float", "bool", "str", "map", "seq", "null", "merge"))])
+VALUES = st.sampled_from(["a", "-", "_", "0x_", "1:2", "''", "[a]", "{a: b}", "[[a]]", "~", "1", "<<", "="])
+
+
+@given(st.lists(st.tuples(TAGS, VALUES, TAGS, VALUES), min_size=1, max_size=3))
+def test_no_tag_on_any_value_is_more_than_a_yaml_error(entries: list[tuple[str, str, str, str]]) -> None:
+    text = "".join(f"? {tag}{key}\n: {other}{value}\n" for tag, key, other, value in entries)
+    with contextlib.suppress(yaml_text.YamlError):
+        yaml_text.load(yaml_text.Part(1, 1, text))
+
+
+def test_a_number_to_base_60_is_a_string_as_for_the_api_server() -> None:
+    began = time.perf_counter()
+    long = "1" + ":1" * 400_000
+
+    assert yaml_text.load(yaml_text.Part(1, 1, f"{{a: 1:30, b: 1:30.5, c: 1_0, d: 1.5, e: {long}}}")) == {
+        "a": "1:30",
+        "b": "1:30.5",
+        "c": 10,
+        "d": 1.5,
+        "e": long,
+    }
+    assert time.perf_counter() - began < 5
+
+
+def test_many_documents_take_no_longer_than_their_number_and_are_read_up_to_a_limit(tmp_path: Path) -> None:
+    began = time.perf_counter()
+    parts = list(yaml_text.split("---\na\n" * 170_000))
+    assert (len(parts), parts[-1].line) == (170_000, 340_000 - 1)
+    reading = read(tmp_path, a="---\na\n" * 170_000)
+
+    assert time.perf_counter() - began < 10
+    assert len(reading.problems) == MAX_DOCUMENTS + 1
+    assert "expected at most 1000 documents" in str(reading.problems[-1])
+    assert "a.yaml" in reading.unreadable
+
+
+def test_a_list_is_answered_with_what_to_write_instead(tmp_path: Path) -> None:
+    reading = read(tmp_path, a="apiVersion: v1\nkind: List\nitems: [{apiVersion: v1}]\n")
+
+    assert "expected the items of the List as documents, separated by ---" in only_problem(reading)

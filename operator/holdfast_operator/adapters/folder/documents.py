@@ -17,6 +17,7 @@ from holdfast_operator.adapters.folder import metadata, yaml_text
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 
 MAX_FILE = 1024 * 1024  # bytes: the API server takes no larger object either
+MAX_DOCUMENTS = 1000  # of one file
 MAX_FILES = 2000  # a folder with more is not the folder that was meant
 
 READ = {
@@ -125,6 +126,11 @@ def _read_file(path: Path, name: str, check: Check, reading: Reading) -> None:
         reading.problems.append(Problem(name, None, None, "", reason))
         return
     for part in yaml_text.split(text):
+        if part.number > MAX_DOCUMENTS:
+            reading.unreadable.add(name)
+            message = f"expected at most {MAX_DOCUMENTS} documents, found more; the rest is not read"
+            reading.problems.append(Problem(name, None, None, "", message))
+            break
         read_document(part, name, check, reading)
 
 
@@ -174,6 +180,8 @@ def _kind(value: Any) -> tuple[Kind | None, list[tuple[str, str]]]:
     for member, found in (("apiVersion", version), ("kind", kind)):
         if not isinstance(found, str) or not found:
             return None, [(member, f"expected a non-empty string, found {found!r}")]
+    if isinstance(value.get("items"), list) and str(kind).endswith("List"):
+        return None, [("kind", f"expected the items of the {kind} as documents, separated by ---, found them in a list")]
     known = READ.get((str(version), str(kind)))
     if known is None and str(version).split("/")[0] == Kind.OAUTH_CLIENT.group:
         ours = ", ".join(f"{k.api_version} {k.kind}" for k in (Kind.OAUTH_CLIENT, Kind.MTLS_POLICY))

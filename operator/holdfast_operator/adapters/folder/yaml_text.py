@@ -6,6 +6,7 @@ Neighbours: `documents` calls it.
 
 import json
 import re
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,13 @@ else:
 
 _SEPARATOR = re.compile(r"^---(?=[ \t]|$)", re.MULTILINE)
 _NOT_BLANK = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
+_PLAIN_NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)$"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+}
+"""YAML 1.1's without its numbers to base 60: `1:30` is a string to the API server, and a long one takes hours to read."""
 
 
 class YamlError(ValueError):
@@ -44,11 +52,13 @@ def split(text: str) -> Iterator[Part]:
     """
     starts = [0, *(m.end() for m in _SEPARATOR.finditer(text))]
     ends = [*(m.start() for m in _SEPARATOR.finditer(text)), len(text)]
-    number = 0
+    number, line, counted = 0, 1, 0
     for start, end in zip(starts, ends, strict=True):
+        line += text.count("\n", counted, start)
+        counted = start
         if _NOT_BLANK.search(text[start:end]):
             number += 1
-            yield Part(number, text.count("\n", 0, start) + 1, text[start:end])
+            yield Part(number, line, text[start:end])
 
 
 def load(part: Part) -> Any:
@@ -62,6 +72,9 @@ def load(part: Part) -> Any:
         raise YamlError(_with_line(error, part.line)) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise YamlError(f"not valid YAML: {error}") from error
+    except Exception as error:
+        # The library answers odd documents with whatever its code runs into; to the folder they are one more bad text.
+        raise YamlError(f"not valid YAML: the parser gave up with {type(error).__name__}") from error
 
 
 def _with_line(error: yaml.MarkedYAMLError, offset: int) -> str:
@@ -100,37 +113,60 @@ def _check_size(text: str) -> None:
 class _JsonLoader(SafeLoader):
     """As the API server reads YAML: no dates, no binary, no sets; a key that stands twice is refused."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            kind = node.tag.rsplit(":", 1)[-1]
+            raise _refusal(node, f"expected a value that can be read as {kind}, found {_shown(node)}") from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):  # `!!map` may stand before anything
+            raise _refusal(node, "expected a map")
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 continue  # what it merges in may stand again: that is an override
-            if key.tag != "tag:yaml.org,2002:str":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"expected a string as key, found {getattr(key, 'value', 'a collection')!r}", key.start_mark
-                )
+            if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, yaml.ScalarNode):
+                raise _refusal(key, f"expected a string as key, found {_shown(key)}")
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+                raise _refusal(key, f"key {key.value!r} stands twice")
             seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        if ":" in self.construct_scalar(node):
+            raise _refusal(node, "expected a number without ':'")
+        value: int = self.construct_yaml_int(node)
+        return value
+
     def construct_float(self, node: yaml.ScalarNode) -> float:
+        if ":" in self.construct_scalar(node):
+            raise _refusal(node, "expected a number without ':'")
         value: float = self.construct_yaml_float(node)
         if value != value or value in (float("inf"), float("-inf")):
-            raise yaml.constructor.ConstructorError(None, None, f"{node.value} is no JSON number", node.start_mark)
+            raise _refusal(node, f"{node.value} is no JSON number")
         return value
 
     def refuse(self, node: yaml.Node) -> None:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"expected a type that JSON has, found {node.tag!r}", node.start_mark
-        )
+        raise _refusal(node, f"expected a type that JSON has, found {node.tag!r}")
+
+
+def _shown(node: yaml.Node) -> str:
+    return reprlib.repr(node.value) if isinstance(node, yaml.ScalarNode) else "a collection"
+
+
+def _refusal(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    error: yaml.MarkedYAMLError = yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return error
 
 
 _JsonLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, _PLAIN_NUMBERS.get(tag, pattern)) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
 }
+_JsonLoader.add_constructor("tag:yaml.org,2002:int", _JsonLoader.construct_int)
 _JsonLoader.add_constructor("tag:yaml.org,2002:float", _JsonLoader.construct_float)
 for _tag in ("timestamp", "binary", "set", "omap", "pairs"):
     _JsonLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _JsonLoader.refuse)
