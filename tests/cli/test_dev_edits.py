@@ -1,5 +1,6 @@
 """An edit is live within a second; a bad document is shown and leaves the others alone."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,3 +199,23 @@ def test_a_folder_that_is_replaced_is_followed(process: DevProcess) -> None:
     process.write("c.yaml", client("third"))
 
     process.wait_for(lambda: process.is_ready("third"))
+
+
+@pytest.mark.parametrize("text", ["a: !!bool foo\n", "? !!str [a]\n: b\n", "a: !!map [1]\n", "a: !!int ''\n"])
+def test_a_tag_that_does_not_fit_its_value_ends_nothing(process: DevProcess, text: str) -> None:
+    process.write("bad.yaml", text)
+    process.wait_for(lambda: "bad.yaml, document 1: line 1: expected" in process.said)
+
+    process.write("a.yaml", client(suspend=True))
+
+    process.wait_for(lambda: process.token().status_code == 401)
+
+
+def test_a_file_name_that_is_not_utf_8_ends_nothing(process: DevProcess) -> None:
+    for name in (b"\xff.yaml", b"\xff.txt"):
+        Path(os.fsdecode(bytes(process.manifests) + b"/" + name)).write_text("a: [\n")
+    process.wait_for(lambda: "?.yaml, document 1: " in process.said)
+
+    process.write("a.yaml", client(suspend=True))
+
+    process.wait_for(lambda: process.token().status_code == 401)

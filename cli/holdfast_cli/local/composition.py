@@ -175,6 +175,9 @@ class LocalPlane:
                 await self._cluster.refresh()
             except OSError as error:
                 log.error("the change in %s could not be kept: %s", self._options.root, error)
+            except Exception:
+                # What the folder declared before stays in force, and the next edit is looked at again.
+                log.exception("the change in %s could not be read, in a way nobody foresaw", self._options.root)
             self._changed.set()  # problems may have come or gone without any object changing
 
     async def _renew_listeners(self) -> None:
@@ -202,6 +205,8 @@ class LocalPlane:
                     await self._engine.settled()
         except TimeoutError:
             return
+        except OSError as error:
+            log.error("certificates cannot be written: %s", error)  # the cluster tries again by itself
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -62,8 +62,9 @@ async def _wakes(root: Path, skip: Path) -> AsyncIterator[None]:
             yield
             if _identity(root) != identity:
                 return
-    except (OSError, RuntimeError):
-        # No inotify (a limit, a file system without it), or the folder is gone: look ourselves for a while.
+    except Exception:
+        # No inotify (a limit, a file system without it), a name that is not UTF-8 (the watcher answers with an exception
+        # group), or the folder is gone: look ourselves for a while.
         await asyncio.sleep(CHECK / 1000)
         yield
 
