@@ -41,6 +41,7 @@ class Script:
         self.passes: list[tuple[float, Key]] = []
         self.sweeps: list[float] = []
         self.found: tuple[Key, ...] = ()
+        self.orphans: tuple[str, ...] = ()
         self.sweep_defects: list[Exception] = []
         self.described: RegistryDescription | None = DESCRIBED
         self.answer: Callable[[Key], Outcome] = lambda key: Outcome()
@@ -58,7 +59,7 @@ class Script:
         self.sweeps.append(now())
         if self.sweep_defects:
             raise self.sweep_defects.pop()
-        return SweepResult(deleted=(), look_at=self.found)
+        return SweepResult(deleted=self.orphans, look_at=self.found)
 
     async def describe(self) -> RegistryDescription:
         if self.described is None:
@@ -308,6 +309,24 @@ def test_what_a_sweep_finds_is_looked_at() -> None:
         engine = await started(script)
         await asyncio.sleep(1)
         assert script.times_of(ORDERS) == [0.0]
+        await engine.stop()
+
+    run(main)
+
+
+def test_who_asks_for_a_resource_is_looked_at_when_a_sweep_has_deleted_what_may_have_owned_it() -> None:
+    async def main() -> None:
+        script = Script()
+        script.listing.objects[Kind.OAUTH_CLIENT] = [
+            oauth_client(resources=["https://billing.fin.svc"]),
+            oauth_client(metadata={"namespace": "web", "name": "cart"}),
+        ]
+        engine = await started(script)
+        before = len(script.times_of(ORDERS)), len(script.times_of(CART))
+        script.orphans = ("fin.billing",)
+        await engine.sweep()
+        await engine.settled()
+        assert (len(script.times_of(ORDERS)), len(script.times_of(CART))) == (before[0] + 1, before[1])
         await engine.stop()
 
     run(main)

@@ -116,3 +116,66 @@ def test_a_listing_tells_of_what_vanished_without_an_event(index: Index) -> None
 
     assert keys == {ORDERS, PARTNER, CART}
     assert index.clients() == {ORDERS}
+
+
+API = "https://billing.fin.svc"
+BILLING = Key(Kind.OAUTH_CLIENT, "fin", "billing")
+
+
+def billing(*audiences: str, generation: int = 1, observed: int = 1, revision: int | None = None) -> Object:
+    """An API; `revision` of its registration, as its status shows it."""
+    registration = {} if revision is None else {"registration": {"revision": revision}}
+    return oauth_client(
+        metadata={"namespace": "fin", "name": "billing", "generation": generation},
+        status={"observedGeneration": observed, **registration},
+        resourceServer={"audiences": list(audiences)} if audiences else None,
+    )
+
+
+@pytest.fixture
+def asking(index: Index) -> Index:
+    """As `index`; orders asks for the API, cart for another."""
+    index.observe(Kind.OAUTH_CLIENT, oauth_client(resources=[API]))
+    cart = oauth_client(metadata={"namespace": "web", "name": "cart"}, resources=["https://other.fin.svc"])
+    index.observe(Kind.OAUTH_CLIENT, cart)
+    return index
+
+
+def test_an_api_concerns_those_who_ask_for_it_once_its_registration_has_changed(asking: Index) -> None:
+    def seen(**state: Any) -> set[Key]:
+        return asking.observe(Kind.OAUTH_CLIENT, billing(API, **state)) - {BILLING}
+
+    assert seen() == set(), "it is not registered yet"
+    assert seen(revision=5) == {ORDERS}
+    assert seen(revision=5) == set(), "nothing new"
+    assert seen(generation=2, revision=5) == set(), "edited, and the registry has the former"
+    assert seen(generation=2, observed=2, revision=6) == {ORDERS}
+    assert seen(generation=2, observed=2) == {ORDERS}, "withdrawn"
+
+
+def test_an_api_that_moves_concerns_those_of_its_old_audience_and_of_its_new_one(asking: Index) -> None:
+    asking.observe(Kind.OAUTH_CLIENT, billing(API, revision=5))
+
+    other = "https://other.fin.svc"
+    assert asking.observe(Kind.OAUTH_CLIENT, billing(other, generation=2, revision=5)) == {BILLING}
+    third = billing("https://third.fin.svc", generation=3, observed=2, revision=6)
+    assert asking.observe(Kind.OAUTH_CLIENT, third) == {BILLING, ORDERS, CART}
+    none = billing(generation=4, observed=4, revision=7)
+    assert asking.observe(Kind.OAUTH_CLIENT, none) == {BILLING, ORDERS, CART}, "the registry may have had any of them"
+    assert asking.observe(Kind.OAUTH_CLIENT, billing(generation=4, observed=4, revision=8)) == {BILLING}
+
+
+def test_an_api_that_is_deleted_or_has_vanished_concerns_those_who_ask_for_it(asking: Index) -> None:
+    asking.observe(Kind.OAUTH_CLIENT, billing(API, revision=5))
+    assert asking.observe(Kind.OAUTH_CLIENT, billing(API, revision=5), deleted=True) == {BILLING, ORDERS}
+
+    asking.observe(Kind.OAUTH_CLIENT, billing(API, revision=9))
+    listed = [oauth_client(resources=[API])]
+    assert asking.replace(Kind.OAUTH_CLIENT, listed) >= {BILLING, ORDERS}
+
+
+def test_who_asks_no_longer_is_left_alone(asking: Index) -> None:
+    asking.observe(Kind.OAUTH_CLIENT, oauth_client())
+
+    assert asking.requesters() == {CART}
+    assert asking.observe(Kind.OAUTH_CLIENT, billing(API, revision=5)) == {BILLING}

@@ -10,7 +10,7 @@ import pytest
 from holdfast.registry.port import StaleTerm
 from holdfast_operator.reconcile.actions import FINALIZER
 from holdfast_operator.reconcile.ports import Key, Kind
-from tests.operator.simulated import FOREIGN, condition_of
+from tests.operator.simulated import FOREIGN, condition_of, message_of
 from tests.operator.small_house import ORDERS, House, house, manifest, open_keeper, policy_manifest
 
 BASELINE = Key(Kind.MTLS_POLICY, "", "baseline")
@@ -267,3 +267,45 @@ async def test_the_finalizer_is_there_exactly_while_there_is_a_registration(home
     found = await home.cluster.get(Kind.OAUTH_CLIENT, "shop", "orders")
     assert found is not None
     assert found["metadata"]["finalizers"] == [FINALIZER]
+
+
+async def test_a_resource_is_refused_until_its_api_is_there_and_again_when_it_has_gone(home: House) -> None:
+    audience, billing = "https://billing.fin.svc", Key(Kind.OAUTH_CLIENT, "fin", "billing")
+
+    async def api(allow: Any) -> tuple[str, str]:
+        """Write the API, and look at the client that asks for it."""
+        server = {"audiences": [audience], **({} if allow is None else {"allowFrom": allow})}
+        await home.write("billing.yaml", manifest("billing", "fin", resourceServer=server))
+        await home.settle(billing)
+        await home.settle()
+        return condition_of(await home.status(), "Accepted")
+
+    await ready(home, scopes=["read", "write"], resources=[audience])
+    assert condition_of(await home.status(), "Accepted") == ("True", "ResourceNotAllowed")
+    assert "nobody owns https://billing.fin.svc" in message_of(await home.status(), "Accepted")
+
+    assert await api(None) == ("True", "ResourceNotAllowed"), "another namespace's, by default its own only"
+    assert "fin/billing" in message_of(await home.status(), "Accepted")
+    assert await api([{"namespace": "shop", "client": "orders", "scopes": ["read"]}]) == ("True", "ScopeNotAllowed")
+    assert await api([{"namespace": "shop", "client": "*", "scopes": ["read", "write"]}]) == ("True", "Accepted")
+
+    home.line.cut = True
+    await home.reconciler.reconcile(ORDERS)
+    assert condition_of(await home.status(), "Accepted") == ("True", "Accepted")
+    home.line.cut = False
+    await home.remove("billing.yaml")
+    await home.reconciler.reconcile(billing)
+    await home.settle()
+    assert condition_of(await home.status(), "Accepted") == ("True", "ResourceNotAllowed")
+    assert condition_of(await home.status(), "Ready") == ("True", "Ready")
+
+
+async def test_a_policy_allows_a_resource_that_nobody_owns(home: House) -> None:
+    await ready(home, resources=["https://api.partner.example"])
+    assert condition_of(await home.status(), "Accepted") == ("True", "ResourceNotAllowed")
+
+    grants = {"allowedResources": ["https://*.partner.example"]}
+    await home.write("policy.yaml", policy_manifest("outside", grants=grants))
+    await home.settle()
+
+    assert condition_of(await home.status(), "Accepted") == ("True", "Accepted")
