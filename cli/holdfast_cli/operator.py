@@ -4,6 +4,7 @@ Owns nothing but the command; settings, Lease and the stop are the operator's ow
 """
 
 import click
+
 from holdfast_operator.main import main
 
 

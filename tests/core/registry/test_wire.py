@@ -55,7 +55,11 @@ def test_summaries_survive(last: datetime | None) -> None:
 def test_an_error_survives() -> None:
     problems = (Problem("holdfast.policy", "expected a hash"),)
 
-    assert wire.error_from_json(_through(wire.error_to_json("word", "text", problems))) == ("word", "text", problems)
+    assert wire.error_from_json(_through(wire.error_to_json(wire.ErrorCode.STALE_TERM, "text", problems))) == (
+        "stale_term",
+        "text",
+        problems,
+    )
 
 
 @pytest.mark.parametrize("read", READERS)
