@@ -158,6 +158,40 @@ def test_an_api_introspects_tokens_for_its_audience_and_says_who_may_ask(tenant:
     assert tenant.token(f"{namespace}.rogue", rogue, resource=audience).error == "invalid_target"
 
 
+def test_a_client_is_told_of_a_refused_resource_until_its_api_is_there(tenant: Tenant) -> None:
+    namespace, audience = tenant.namespace, f"https://billing.{tenant.namespace}.svc"
+
+    def told() -> str:
+        """The reason of Accepted, which is True throughout."""
+        condition = tenant.condition("orders", "Accepted")
+        assert condition["status"] == "True"
+        return str(condition["reason"])
+
+    tenant.apply(TEN_LINES.format(name="orders", namespace=namespace) + f'  resources: ["{audience}"]\n')
+    tenant.wait_ready("orders")
+    pair, client_id = tenant.pair("orders"), f"{namespace}.orders"
+    assert told() == "ResourceNotAllowed"
+    assert f"nobody owns {audience}" in tenant.condition("orders", "Accepted")["message"]
+    assert tenant.token(client_id, pair).error == "invalid_target"
+
+    tenant.apply(
+        TEN_LINES.format(name="billing", namespace=namespace) + f'  resourceServer: {{audiences: ["{audience}"]}}\n'
+    )
+    tenant.wait_ready("billing")
+    accepted = '--for=jsonpath={.status.conditions[?(@.type=="Accepted")].reason}=Accepted'
+    tenant.cluster.kubectl("wait", accepted, f"{OAUTH_CLIENT}/orders", f"--namespace={namespace}", "--timeout=5s")
+    assert claims(tenant.token(client_id, pair).body["access_token"])["aud"] == audience
+
+    tenant.patch("billing", {"resourceServer": {"allowFrom": [{"namespace": namespace, "client": "cart", "scopes": ["x"]}]}})
+    eventually(lambda: told() == "ResourceNotAllowed", 5, "the API says who may ask, and it is not this client")
+    assert f"{namespace}/billing" in tenant.condition("orders", "Accepted")["message"]
+    tenant.patch("billing", {"resourceServer": {"allowFrom": None}})
+    eventually(lambda: told() == "Accepted", 5, "let in again")
+    tenant.delete("billing")
+    eventually(lambda: told() == "ResourceNotAllowed", 5, "nobody owns it any more")
+    assert tenant.condition("orders", "Ready")["status"] == "True"
+
+
 def test_fifty_clients_at_rest_are_not_written_to_and_no_secret_is_ever_read(tenant: Tenant) -> None:
     names = [f"client-{i:02d}" for i in range(50)]
     tenant.apply("---\n".join(TEN_LINES.format(name=name, namespace=tenant.namespace) for name in names))
