@@ -58,9 +58,14 @@ def binding(token: Explained, certificate: Explained) -> Verdict:
     pair = f"The token ({token.source}) and the certificate ({certificate.source})"
     if token.thumbprint is None:
         return Verdict(False, f"{pair} do not belong together: the token is not bound to any certificate.")
-    if certificate.thumbprint is not None and thumbprints_equal(token.thumbprint, certificate.thumbprint):
+    if certificate.thumbprint is not None and _equal(token.thumbprint, certificate.thumbprint):
         return Verdict(True, f"{pair} belong together: x5t#S256 {token.thumbprint}.")
     return Verdict(False, f"{pair} do not belong together: x5t#S256 {token.thumbprint} against {certificate.thumbprint}.")
+
+
+def _equal(claimed: str, thumbprint: str) -> bool:
+    """A claim may hold any character of JSON, also half a surrogate pair, which has no bytes to compare."""
+    return claimed.isascii() and thumbprints_equal(claimed, thumbprint)
 
 
 def _token_response(text: str, source: str, now: datetime) -> Explained:

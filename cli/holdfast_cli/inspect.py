@@ -4,21 +4,22 @@ Owns the command and what is printed. Neighbours: `explanation` reads.
 """
 
 import json
-from pathlib import Path
+import sys
 
 import click
 
 from holdfast.clock import system_clock
 from holdfast_cli.explanation import Explained, ExplanationError, binding, explain
-from holdfast_cli.failure import REFUSED, Failure
+from holdfast_cli.failure import REFUSED, Failure, say
+from holdfast_cli.terminal import visible
 
 MAX_INPUT = 1024 * 1024  # bytes; no token and no chain is larger
 
 
 @click.command(name="inspect")
-@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one member for each input.")
-def command(files: tuple[Path, ...], as_json: bool) -> None:
+def command(files: tuple[str, ...], as_json: bool) -> None:
     """Explain a token or a certificate: thumbprint, subject fields, times.
 
     FILE holds a JWT or certificates (PEM or DER); none, or `-`, is the standard input. With a token and a certificate it
@@ -26,23 +27,27 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
 
     Exit codes: 0 explained; 1 token and certificate do not belong together; 2 an input cannot be read.
     """
-    explained = [_read(file) for file in files or (Path("-"),)]
+    explained = [_read(file) for file in files or ("-",)]
     tokens = [e for e in explained if e.kind == "token"]
     certificates = [e for e in explained if e.kind == "certificate"]
     verdicts = [binding(token, certificate) for token in tokens for certificate in certificates]
     if as_json:
         bindings = [{"bound": v.bound, "message": v.message} for v in verdicts]
-        click.echo(json.dumps({"inputs": [e.members for e in explained], "bindings": bindings}, indent=2))
+        say(json.dumps({"inputs": [e.members for e in explained], "bindings": bindings}, indent=2))
     else:
-        click.echo("\n\n".join([_text(e) for e in explained] + [v.message for v in verdicts]))
+        say("\n\n".join([_text(e) for e in explained] + [visible(v.message) for v in verdicts]))
     if any(not v.bound for v in verdicts):
         click.get_current_context().exit(REFUSED)
 
 
-def _read(file: Path) -> Explained:
-    name = "standard input" if str(file) == "-" else str(file)
+def _read(file: str) -> Explained:
+    if not file:
+        raise Failure("FILE: expected the path of a file, or '-', found ''")
+    name = "standard input" if file == "-" else file
+    if file == "-" and sys.stdin is None:
+        raise Failure(f"{name}: cannot be read: it is closed")
     try:
-        with click.open_file(str(file), "rb") as source:
+        with click.open_file(file, "rb") as source:
             content: bytes = source.read(MAX_INPUT + 1)
     except OSError as error:
         raise Failure(f"{name}: cannot be read: {error.strerror}") from error
@@ -55,9 +60,10 @@ def _read(file: Path) -> Explained:
 
 
 def _text(explained: Explained) -> str:
-    width = max(len(member) for member in explained.members)
-    lines = [f"{explained.kind} ({explained.source})"]
-    for member, value in explained.members.items():
+    members = {visible(member): value for member, value in explained.members.items()}
+    width = max(map(len, members))
+    lines = [f"{explained.kind} ({visible(explained.source)})"]
+    for member, value in members.items():
         for number, entry in enumerate(value if isinstance(value, list) else [value]):
-            lines.append(f"  {(member if number == 0 else '').ljust(width)}  {entry}")
+            lines.append(f"  {(member if number == 0 else '').ljust(width)}  {visible(str(entry))}")
     return "\n".join(lines)

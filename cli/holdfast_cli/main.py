@@ -4,8 +4,12 @@ Owns the list of commands and what is said when an extra is missing. Does no wor
 beside this one. Exit codes: `failure`.
 """
 
+import errno
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 try:
     import click
@@ -13,7 +17,8 @@ except ModuleNotFoundError:
     raise SystemExit("holdfast: needs the package 'click'; install it with: pip install 'holdfast[cli]'") from None
 
 from holdfast import __version__
-from holdfast_cli.failure import Failure
+from holdfast_cli.failure import Failure, unforeseen
+from holdfast_cli.terminal import print_all_characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,19 @@ COMMANDS = {
     "authserver": Entry("holdfast_cli.authserver", "Start the authorization server.", "authserver,cli"),
     "operator": Entry("holdfast_cli.operator", "Start the operator.", "operator,cli"),
 }
+
+
+@contextmanager
+def _one_line(ctx: click.Context | None) -> Iterator[None]:
+    """Whatever is raised ends as a Failure; click's own exceptions and a broken pipe are left to click."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise
+        raise unforeseen(error, None if ctx is None else ctx.invoked_subcommand) from error
 
 
 class LazyGroup(click.Group):
@@ -55,6 +73,17 @@ class LazyGroup(click.Group):
         command = module.command
         assert isinstance(command, click.Command)
         return command
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options of `holdfast` itself; --help and --version print here."""
+        print_all_characters()
+        with _one_line(None):
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, its options and its help included."""
+        with _one_line(ctx):
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -4,6 +4,7 @@ Owns the command and how a refusal is told. Neighbours: `holdfast.client` does t
 """
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -12,7 +13,9 @@ import httpx
 from holdfast.client import BoundTokenAuth, ClientError, TokenRefused, bound_client
 from holdfast.client.generation import BoundToken
 from holdfast.clock import system_clock
-from holdfast_cli.failure import REFUSED, Failure
+from holdfast_cli.failure import REFUSED, Failure, say
+from holdfast_cli.terminal import visible
+from holdfast_cli.urls import check_https, check_issuer
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -48,6 +51,7 @@ def command(
     """
     if (issuer is None) == (token_endpoint is None):
         raise Failure("expected exactly one of --issuer and --token-endpoint")
+    _check_urls(issuer, token_endpoint, url)
     try:
         auth = BoundTokenAuth(
             client_id=client_id,
@@ -70,24 +74,39 @@ def command(
         raise Failure(str(error) or type(error).__name__) from error
 
 
+def _check_urls(issuer: str | None, token_endpoint: str | None, url: str | None) -> None:
+    if issuer is not None:
+        check_issuer("--issuer", issuer)
+    if token_endpoint is not None:
+        check_https("--token-endpoint", token_endpoint)
+    if url is not None:
+        check_https("--call", url)
+
+
 def _print(token: BoundToken, as_json: bool) -> None:
     if not as_json:
-        click.echo(token.value)
+        say(token.value)
         return
     left = round((token.expires_at - system_clock()).total_seconds())
     value = {"access_token": token.value, "token_type": "Bearer", "expires_in": left, "scope": " ".join(token.scope)}
-    click.echo(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 def _call(auth: BoundTokenAuth, url: str) -> None:
-    if not url.startswith("https://"):
-        raise ValueError(f"--call: expected an https URL, found {url!r}")
     with bound_client(auth) as client:
         response = client.get(url)
-    click.echo(f"{response.status_code} {response.reason_phrase}", err=True)
+    click.echo(f"{response.status_code} {visible(response.reason_phrase)}", err=True)
     challenge = response.headers.get("www-authenticate")
     if challenge:
-        click.echo(f"WWW-Authenticate: {challenge}", err=True)
-    click.echo(response.text, nl=not response.text.endswith("\n"))
+        click.echo(f"WWW-Authenticate: {visible(challenge)}", err=True)
+    _show_body(response.content)
     if response.is_error:
         click.get_current_context().exit(REFUSED)
+
+
+def _show_body(body: bytes) -> None:
+    """The bytes as they came, whatever charset they claim; a terminal gets no control characters of theirs."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        say(visible(body.decode(errors="replace"), keep="\n\t"), newline=not body.endswith(b"\n"))
+    else:
+        say(body, newline=not body.endswith(b"\n"))

@@ -144,3 +144,26 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
     assert result.exit_code == 2
     assert result.stderr == "holdfast inspect: /no/such/file: cannot be read: No such file or directory\n"
+
+
+def test_claims_cannot_steer_the_terminal_nor_break_the_command() -> None:
+    """A JSON text may hold control characters and half a surrogate pair (RFC 8259 section 8.2)."""
+    result = inspect(stdin=token(None, a="\ud800", **{"b\x1b": "\x1b[2J\nexp  never"}))
+
+    assert result.exit_code == 0
+    assert ["a", "\\ud800"] in words(result)
+    assert ["b\\x1b", "\\x1b[2J\\nexp", "never"] in words(result)
+
+
+def test_a_thumbprint_that_is_no_text_belongs_to_no_certificate(issued: Issued, tmp_path: Path) -> None:
+    cert_file, _ = issued.write(tmp_path)
+    (tmp_path / "token").write_text(token("\ud800\x1b"))
+
+    result = inspect(tmp_path / "token", cert_file)
+
+    assert result.exit_code == 1
+    assert "do not belong together: x5t#S256 \\ud800\\x1b against" in result.output
+
+
+def test_an_empty_name_is_not_taken_for_the_working_directory() -> None:
+    assert inspect("").stderr == "holdfast inspect: FILE: expected the path of a file, or '-', found ''\n"
