@@ -10,6 +10,7 @@ import pytest
 from holdfast.registry.port import StaleTerm
 from holdfast_operator.reconcile.actions import FINALIZER
 from holdfast_operator.reconcile.ports import Key, Kind
+from tests.core.x509.authority import NOW
 from tests.operator.simulated import FOREIGN, condition_of, message_of
 from tests.operator.small_house import ORDERS, House, house, manifest, open_keeper, policy_manifest
 
@@ -215,6 +216,7 @@ async def test_a_second_claimant_of_an_audience_is_told_who_holds_it(home: House
 
 
 async def test_a_client_with_its_own_certificate_is_registered_from_its_config_map(home: House) -> None:
+    home.clock.now = NOW  # the partner's CA was made now
     own = {
         "subject": {"dns": "orders.partner.test"},
         "trustAnchors": [{"configMapKeyRef": {"name": "partner-ca"}}],
