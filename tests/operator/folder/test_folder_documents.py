@@ -307,3 +307,27 @@ def test_a_list_is_answered_with_what_to_write_instead(tmp_path: Path) -> None:
     reading = read(tmp_path, a="apiVersion: v1\nkind: List\nitems: [{apiVersion: v1}]\n")
 
     assert "expected the items of the List as documents, separated by ---" in only_problem(reading)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a b", "\x1b[31m", "/x", "a/", "A.example/x", "a/b/c", "x" * 64, "-x", f"{'a' * 254}/x"]
+)
+def test_a_label_key_that_kubernetes_does_not_take_is_named(tmp_path: Path, key: str) -> None:
+    labels = json.dumps({key: "v"})
+    reading = read(tmp_path, a=GOOD.replace("namespace: shop", f"namespace: shop, labels: {labels}"))
+
+    assert f"metadata.labels[{key}]: expected a key of at most 63 letters" in only_problem(reading)
+
+
+@pytest.mark.parametrize("member", ["labels", "annotations"])
+def test_keys_that_kubernetes_takes_are_taken(tmp_path: Path, member: str) -> None:
+    keys = json.dumps({"a": "", "app.kubernetes.io/name": "x", "A_b.c-1": "y", "x" * 63: "z", "1.example/Z": ""})
+    reading = read(tmp_path, a=GOOD.replace("namespace: shop", f"namespace: shop, {member}: {keys}"))
+
+    assert not reading.problems
+
+
+def test_the_prefix_of_an_annotation_may_be_written_in_capitals(tmp_path: Path) -> None:
+    reading = read(tmp_path, a=GOOD.replace("namespace: shop", 'namespace: shop, annotations: {"A.Example/x": ""}'))
+
+    assert not reading.problems

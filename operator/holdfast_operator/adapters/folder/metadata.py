@@ -16,6 +16,7 @@ DEFAULT_NAMESPACE = "default"
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 _SERVER_OWNED = {
@@ -78,12 +79,27 @@ def _metadata_problems(meta: Mapping[str, Any]) -> Problems:
     problems = [(f"metadata.{member}", f'unknown field "metadata.{member}"') for member in unknown]
     for member in ("labels", "annotations"):
         problems += _strings(f"metadata.{member}", meta.get(member))
+        problems += _key_problems(f"metadata.{member}", meta.get(member), lowered=member == "annotations")
     labels = meta.get("labels")
     for label, value in labels.items() if isinstance(labels, dict) else ():
         if isinstance(value, str) and not (len(value) <= 63 and _LABEL_VALUE.fullmatch(value)):
             expected = "a label value of at most 63 letters, digits, '-', '_' and '.'"
             problems.append((f"metadata.labels[{label}]", f"expected {expected}, found {value!r}"))
     return problems
+
+
+def _key_problems(field: str, value: Any, *, lowered: bool) -> Problems:
+    """Keys must be qualified names; the API server takes those of annotations in any case."""
+    expected = "a key of at most 63 letters, digits, '-', '_' and '.', which may follow a DNS subdomain and '/'"
+    keys = [key for key in value if isinstance(key, str)] if isinstance(value, dict) else []
+    return [
+        (f"{field}[{key}]", f"expected {expected}") for key in keys if not _is_qualified(key.lower() if lowered else key)
+    ]
+
+
+def _is_qualified(key: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    return (not slash or is_subdomain(prefix)) and len(name) <= 63 and bool(_QUALIFIED.fullmatch(name))
 
 
 def _strings(field: str, value: Any) -> Problems:
