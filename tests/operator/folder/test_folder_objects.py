@@ -1,5 +1,6 @@
 """The object store behaves as an API server does, for all that a reconcile can see."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,42 @@ def test_a_damaged_object_file_is_named(store: ObjectStore, tmp_path: Path) -> N
 
     with pytest.raises(ClusterError, match=str(path)):
         new_store(tmp_path)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (
+            lambda text: text.replace('"kind": "OAuthClient"', '"kind": "MTLSPolicy"'),
+            "expected a holdfast.dev/v1alpha1 O",
+        ),
+        (lambda text: text.replace('"spec": {}', '"spec": 5'), "spec: expected an object"),
+        (lambda text: text.replace('"spec": {}', f'"spec": {{"a": {DEEP}}}'), "nested too deeply"),
+        (lambda text: text.replace('"spec": {}', '"status": 5'), "status: expected an object"),
+        (lambda text: text.replace('"spec": {}', '"status": {"conditions": [5]}'), "conditions: expected an object"),
+        (lambda text: text.replace('"namespace"', '"nmspace"'), "namespace: expected a string"),
+        (lambda text: text.replace('"uid"', '"did"'), "uid: expected a string"),
+        (lambda text: text.replace('"uid": "', '"uid": "../'), "uid: expected "),
+        (lambda text: text.replace('"resourceVersion": "', '"resourceVersion": "x'), "resourceVersion: expected a number"),
+        (lambda text: "[]", "expected an object"),
+        (lambda text: "{}", "object: expected an object"),
+    ],
+)
+def test_an_object_file_that_is_not_as_written_is_named(
+    store: ObjectStore, tmp_path: Path, harm: Callable[[str], str], said: str
+) -> None:
+    store.declare(KEY, client(), "a.yaml")
+    [path] = (tmp_path / "oauthclients").glob("*.json")
+    path.write_text(harm(path.read_text()))
+
+    with pytest.raises(ClusterError, match=str(path)) as refused:
+        new_store(tmp_path)
+
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 1000
 
 
 def test_an_object_with_the_longest_name_is_kept(store: ObjectStore, tmp_path: Path) -> None:

@@ -4,5 +4,5 @@ Owns what `holdfast dev` needs so that the same reconcile runs without a cluster
 Certificates become files as a mounted Secret would have them. Judges no OAuthClient or MTLSPolicy itself: the generated
 CRDs do (`holdfast.api`). Never reads a cluster. Neighbours: `reconcile.ports`, whose `Cluster` it implements.
 
-    yaml_text -> documents -> objects <- issuance -> authority, secret_files;  cluster joins them
+    yaml_text -> documents -> objects (stored) <- issuance -> authority, secret_files;  cluster joins them
 """

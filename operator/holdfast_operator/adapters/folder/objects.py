@@ -1,7 +1,8 @@
 """The objects themselves, kept as an API server keeps them: uid, generation, resourceVersion, status, finalizers.
 
 Owns storage (one JSON file per object below a folder) and the semantics of writes. Knows no YAML, no certificates and no
-rules of a kind. Everything is synchronous and small; a write is on disk before it is seen. Neighbours: `cluster`.
+rules of a kind. Everything is synchronous and small; a write is on disk before it is seen. Neighbours: `cluster`;
+`stored` reads the files back.
 """
 
 import copy
@@ -14,6 +15,7 @@ from typing import Any
 
 from holdfast.clock import Clock
 from holdfast_operator.adapters.folder.merge import merge
+from holdfast_operator.adapters.folder.stored import read_record
 from holdfast_operator.reconcile.ports import ClusterError, Conflict, Key, Kind, Object, Rejected
 
 Listener = Callable[[Kind, Object, bool], None]
@@ -198,20 +200,16 @@ class ObjectStore:
 
     def _load(self) -> None:
         for kind, path in self._stored():
-            try:
-                record = json.loads(path.read_bytes())
-                obj = record["object"]
-                key = key_of(kind, obj)
-                self._version = max(self._version, int(obj["metadata"]["resourceVersion"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ClusterError(
-                    f"{path}: expected an object as written here earlier, found otherwise: {error}"
-                ) from error
-            self._objects[key] = obj
-            if record.get("intent") is not None:
-                self._intents[key] = record["intent"]
-            if record.get("origin") is not None:
-                self._origins[key] = record["origin"]
+            record = read_record(kind, path)
+            key = key_of(kind, record.object)
+            if key in self._objects:
+                raise ClusterError(f"{path}: expected one file of each object, found a second of {key.kind.kind} {key.name}")
+            self._version = max(self._version, int(record.object["metadata"]["resourceVersion"]))
+            self._objects[key] = record.object
+            if record.intent is not None:
+                self._intents[key] = record.intent
+            if record.origin is not None:
+                self._origins[key] = record.origin
 
     def _stored(self) -> Iterator[tuple[Kind, Path]]:
         for kind in Kind:
