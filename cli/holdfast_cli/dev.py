@@ -14,10 +14,11 @@ import uvloop
 
 from holdfast.clock import system_clock
 from holdfast_cli.failure import Failure
-from holdfast_cli.local import ready_file, table
+from holdfast_cli.local import table
 from holdfast_cli.local.composition import LocalOptions, LocalPlane
 from holdfast_cli.local.data_folder import Ports, StartRefused
-from holdfast_cli.local.report import Report
+from holdfast_cli.local.printable import printable
+from holdfast_cli.local.ready_file import ReadyFile
 
 STOP_LIMIT = 4.0  # seconds; the contract says 5 from signal to exit
 
@@ -45,20 +46,21 @@ def command(folder: Path, data: Path, public_port: int, mtls_port: int, ready_fi
     and follows each edit. A ClusterIssuer named `workloads` is always there. Certificates lie at
     PATH/secrets/NAMESPACE/SECRET/{tls.crt,tls.key,ca.crt}. Ctrl-C or SIGTERM stops it. Exit code 2: it could not start.
     """
+    if public_port == mtls_port != 0:
+        raise Failure(f"--public-port and --mtls-port: expected two different ports, found {public_port} for both")
     options = LocalOptions(root=folder.absolute(), data=data.absolute(), ports=Ports(public_port, mtls_port))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        uvloop.run(_run(options, ready_file.absolute() if ready_file else None))
+        uvloop.run(_run(options, ReadyFile(ready_file.absolute() if ready_file else None)))
     except StartRefused as error:
-        raise Failure(str(error)) from error
+        raise Failure(printable(" ".join(str(error).split()))) from error
 
 
-async def _run(options: LocalOptions, ready: Path | None) -> None:
+async def _run(options: LocalOptions, ready: ReadyFile) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    _remove(ready)
     plane = LocalPlane(options, system_clock)
     work = asyncio.create_task(_serve(plane, ready))
     stopped = asyncio.create_task(stop.wait())
@@ -73,34 +75,16 @@ async def _run(options: LocalOptions, ready: Path | None) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_LIMIT):
                 await plane.stop()
-        _remove(ready)
+        ready.remove()
 
 
-async def _serve(plane: LocalPlane, ready: Path | None) -> None:
+async def _serve(plane: LocalPlane, ready: ReadyFile) -> None:
+    plane.hold()
+    ready.clear()  # only now: until the data is ours the file may be that of a process that runs
     await plane.start()
     shown = None
     async for report in plane.reports():
         if report != shown:
             click.echo(table.render(report))
             shown = report
-        _publish(report, ready)
-
-
-def _publish(report: Report, ready: Path | None) -> None:
-    """Also when it says the same again: scripts wait for the file to be rewritten after their edit."""
-    if ready is None:
-        return
-    try:
-        ready_file.write(ready, report)
-    except OSError as error:
-        raise StartRefused(f"ready file {ready}: cannot be written: {error.strerror}") from error
-
-
-def _remove(ready: Path | None) -> None:
-    """A ready file of a process that no longer runs would tell scripts what is not so."""
-    if ready is None:
-        return
-    try:
-        ready.unlink(missing_ok=True)
-    except OSError as error:
-        raise StartRefused(f"ready file {ready}: cannot be replaced: {error.strerror}") from error
+        ready.write(report)  # also when it says the same again: scripts wait for it after their edit

@@ -55,8 +55,17 @@ class LocalPlane:
         self._changes = 0
         self._changed = asyncio.Event()
 
+    def hold(self) -> None:
+        """Make the data folder this process's own, until `stop`. Raises StartRefused."""
+        check_readable(self._options.root)
+        self._data = DataFolder.open(self._options.data)
+        self._running.callback(self._data.close)
+
     async def start(self) -> None:
-        """Start all of it and wait until the first pass is done. Raises StartRefused, and leaves nothing running then."""
+        """Start all of it and wait until the first pass is done, after `hold`.
+
+        Raises StartRefused, and leaves nothing running then.
+        """
         try:
             await self._start()
         except (StartError, AuthorityError, ClusterError, OSError) as error:
@@ -99,14 +108,11 @@ class LocalPlane:
 
     async def _start(self) -> None:
         options = self._options
-        check_readable(options.root)
-        data = DataFolder.open(options.data)
-        self._running.callback(data.close)
         since = look(options.root, options.data)
         self._certificates = ListenerCertificates(options.data, self._clock)
         self._certificates.renew()
         self._cluster = FolderCluster(options.root, options.data, self._clock)
-        self._server = await self._start_server(data)
+        self._server = await self._start_server()
         self._addresses = self._find_addresses()
         await self._start_engine()
         self._spawn(self._follow(since))
@@ -114,12 +120,12 @@ class LocalPlane:
         await self._confirmed()
         await self._settled(FIRST_PASS)
 
-    async def _start_server(self, data: DataFolder) -> AuthorizationServer:
-        ports = data.choose_ports(self._options.ports)
+    async def _start_server(self) -> AuthorizationServer:
+        ports = self._data.choose_ports(self._options.ports)
         server = AuthorizationServer(self._settings(ports), self._clock)
         await server.start()
         self._running.push_async_callback(server.stop)
-        data.remember_ports(Ports(server.addresses["public"][1], server.addresses["mtls"][1]))
+        self._data.remember_ports(Ports(server.addresses["public"][1], server.addresses["mtls"][1]))
         return server
 
     def _settings(self, ports: Ports) -> Settings:

@@ -62,10 +62,9 @@ class DataFolder:
     def choose_ports(self, wanted: Ports) -> Ports:
         """Where any port will do, the one of the last time if it is free: so the issuer stays the same."""
         last = self._last_ports()
-        return Ports(
-            wanted.public or (last.public if _is_free(last.public) else 0),
-            wanted.mtls or (last.mtls if _is_free(last.mtls) else 0),
-        )
+        public = last.public if _is_free(last.public) and last.public != wanted.mtls else 0
+        mtls = last.mtls if _is_free(last.mtls) and last.mtls != (wanted.public or public) else 0
+        return Ports(wanted.public or public, wanted.mtls or mtls)
 
     def remember_ports(self, ports: Ports) -> None:
         """Keep them for the next start."""
@@ -75,7 +74,7 @@ class DataFolder:
         try:
             value = json.loads((self.path / "ports.json").read_bytes())
             return Ports(int(value["public"]), int(value["mtls"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
             return Ports(0, 0)  # the first start, or not ours: any port will do
 
 

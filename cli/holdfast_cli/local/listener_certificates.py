@@ -10,10 +10,9 @@ from pathlib import Path
 from cryptography import x509
 
 from holdfast.clock import Clock
-from holdfast.x509.certificate import Certificate, CertificateError
 from holdfast_operator.adapters.folder.authority import Authority
 from holdfast_operator.adapters.folder.certificate_spec import CertificateSpec, IssuerRef
-from holdfast_operator.adapters.folder.secret_files import read_secret, write_secret
+from holdfast_operator.adapters.folder.secret_files import matching_certificate, read_secret, write_secret
 
 DURATION = timedelta(days=30)
 RENEW_BEFORE = timedelta(days=10)
@@ -51,9 +50,7 @@ class ListenerCertificates:
 
     def _good(self) -> bool:
         files = read_secret(self._folder)
-        try:
-            leaf = Certificate.from_pem(files["tls.crt"])
-        except (KeyError, CertificateError):
+        leaf = matching_certificate(files)
+        if leaf is None or files.get("ca.crt") != self._authority.pem:
             return False
-        fresh = leaf.not_before <= self._clock() < leaf.not_after - RENEW_BEFORE
-        return fresh and files.get("ca.crt") == self._authority.pem and "tls.key" in files
+        return leaf.not_valid_before_utc <= self._clock() < leaf.not_valid_after_utc - RENEW_BEFORE

@@ -5,11 +5,11 @@ Owns the reading of objects for people and scripts. Neighbours: `ready_file` and
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from holdfast_operator.adapters.folder.cluster import FolderCluster
 from holdfast_operator.adapters.folder.documents import Problem
+from holdfast_operator.reconcile.names import is_owned_by
 from holdfast_operator.reconcile.ports import Kind, Object
 
 
@@ -45,11 +45,12 @@ class ClientState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyState:
-    """A policy and how many clients it matches."""
+    """A policy, how many clients it matches, and why when it is not accepted."""
 
     name: str
     accepted: bool
     matched: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Report:
 
 async def make_report(cluster: FolderCluster, addresses: Addresses) -> Report:
     """Look at the objects as they are now."""
-    clients = [_client(obj, cluster) for obj in await cluster.list(Kind.OAUTH_CLIENT)]
+    clients = [await _client(obj, cluster) for obj in await cluster.list(Kind.OAUTH_CLIENT)]
     known = {(c.namespace, c.name) for c in clients}
     clients += _left_out(cluster.problems, known)
     return Report(
@@ -77,11 +78,11 @@ async def make_report(cluster: FolderCluster, addresses: Addresses) -> Report:
     )
 
 
-def _client(obj: Object, cluster: FolderCluster) -> ClientState:
+async def _client(obj: Object, cluster: FolderCluster) -> ClientState:
     meta, status = obj["metadata"], obj.get("status", {})
     ready = _condition(obj, "Ready")
     current = status.get("observedGeneration") == meta["generation"] and "deletionTimestamp" not in meta
-    files = _files(obj, cluster)
+    files = await _files(obj, cluster)
     return ClientState(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -96,14 +97,14 @@ def _client(obj: Object, cluster: FolderCluster) -> ClientState:
     )
 
 
-def _files(obj: Object, cluster: FolderCluster) -> dict[str, str]:
-    asked = obj.get("spec", {}).get("certificate")
-    if asked is None:
-        return {}
+async def _files(obj: Object, cluster: FolderCluster) -> dict[str, str]:
+    """The files that were issued for the client's own Certificate; another's may lie where it would have them."""
     meta = obj["metadata"]
-    folder: Path = cluster.secret_folder(meta["namespace"], asked.get("secretName") or f"{meta['name']}-mtls")
-    names = ("tls.crt", "tls.key", "ca.crt")
-    return {name: str(folder / name) for name in names} if (folder / "tls.crt").exists() else {}
+    certificate = await cluster.get(Kind.CERTIFICATE, meta["namespace"], meta["name"])
+    if certificate is None or not is_owned_by(certificate, obj):
+        return {}
+    folder = cluster.issued_folder(certificate)
+    return {name: str(folder / name) for name in ("tls.crt", "tls.key", "ca.crt")} if folder is not None else {}
 
 
 def _left_out(problems: Iterable[Problem], known: set[tuple[str, str]]) -> list[ClientState]:
@@ -128,10 +129,12 @@ def _left_out(problems: Iterable[Problem], known: set[tuple[str, str]]) -> list[
 
 
 def _policy(obj: Object) -> PolicyState:
+    accepted = _condition(obj, "Accepted")
     return PolicyState(
         name=obj["metadata"]["name"],
-        accepted=_condition(obj, "Accepted").get("status") == "True",
+        accepted=accepted.get("status") == "True",
         matched=obj.get("status", {}).get("matchedClients", 0),
+        message=accepted.get("message", "not looked at yet"),
     )
 
 

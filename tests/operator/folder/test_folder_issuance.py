@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from holdfast.x509.certificate import Certificate, PeerCertificate
 from holdfast.x509.chain import verify_path
-from holdfast_operator.adapters.folder.issuance import REVISION, Issuance
+from holdfast_operator.adapters.folder.issuance import REVISION, SHORTEST_USE, Issuance
 from holdfast_operator.adapters.folder.objects import ObjectStore
 from holdfast_operator.adapters.folder.secret_files import read_secret, write_secret
 from holdfast_operator.reconcile.ports import Key, Kind, Object
@@ -87,10 +87,13 @@ class Plane:
         return x509.load_pem_x509_certificate((self.folder / "tls.crt").read_bytes())
 
     def ready(self, name: str = "orders") -> tuple[str, str]:
+        condition = self.condition("Ready", name)
+        return condition["status"], condition["message"]
+
+    def condition(self, kind: str, name: str = "orders") -> Object:
         found = self.store.get(Key(Kind.CERTIFICATE, "shop", name))
         assert found is not None
-        [condition] = found["status"]["conditions"]
-        return condition["status"], condition["message"]
+        return next((c for c in found["status"]["conditions"] if c["type"] == kind), {})
 
 
 @pytest.fixture
@@ -246,7 +249,8 @@ async def test_a_secret_of_another_certificate_is_not_taken(plane: Plane) -> Non
     await plane.issuance.step()
 
     assert plane.ready()[0] == "True"
-    assert plane.ready("thief") == ("False", "spec.secretName: the older Certificate 'orders' has 'orders-mtls'")
+    assert plane.ready("thief") == ("False", "the older Certificate orders has the Secret orders-mtls: choose another name")
+    assert plane.condition("Ready", "thief")["reason"] == "IncorrectCertificate"
 
 
 async def test_files_of_a_certificate_that_is_gone_are_removed_and_nothing_else(plane: Plane) -> None:
@@ -268,6 +272,8 @@ async def test_files_of_a_certificate_that_is_gone_are_removed_and_nothing_else(
     [
         ({"secretName": "../up"}, "spec.secretName: expected an RFC 1123 subdomain, found '../up'"),
         ({"duration": "1 day"}, "spec.duration: expected a duration such as 24h or 1h30m, found '1 day'"),
+        ({"duration": "1500ms", "renewBefore": "1400ms"}, "spec.duration: expected at least 5s, found 1500ms"),
+        ({"duration": "9" * 400 + "h"}, "spec.duration: expected a duration that a clock can count"),
         ({"renewBefore": "48h"}, "spec.renewBefore: expected less than spec.duration"),
         ({"privateKey": {"algorithm": "Ed25519"}}, "spec.privateKey.algorithm: expected one of ECDSA, RSA"),
         ({"privateKey": {"size": 128}}, "spec.privateKey.size: expected one of 256, 384, 521 for ECDSA, found 128"),
@@ -284,7 +290,9 @@ async def test_what_cannot_be_done_is_said_and_not_left_out(plane: Plane, spec: 
     await plane.issuance.step()
 
     assert plane.ready()[0] == "False"
-    assert plane.ready()[1].startswith(said)
+    issuing = plane.condition("Issuing")
+    assert (issuing["status"], issuing["reason"]) == ("False", "Failed")
+    assert issuing["message"].startswith(said)
 
 
 @pytest.mark.parametrize(("size", "curve"), [(256, ec.SECP256R1), (384, ec.SECP384R1), (521, ec.SECP521R1)])
@@ -314,4 +322,82 @@ async def test_a_damaged_ca_is_named(plane: Plane) -> None:
     await plane.issuance.step()
 
     assert plane.ready()[0] == "False"
-    assert "ca.key: expected a PEM private key" in plane.ready()[1]
+    assert plane.condition("Issuing")["message"].endswith(
+        "workloads/ca.key: expected a PEM private key, found something else"
+    )
+
+
+@pytest.mark.parametrize("lost", ["ca.key", "ca.crt"])
+async def test_half_a_ca_is_never_replaced(plane: Plane, lost: str) -> None:
+    plane.ask()
+    await plane.issuance.step()
+    folder = plane.data / "ca" / "clusterissuers" / "workloads"
+    (folder / lost).unlink()
+    [left] = list(folder.iterdir())
+    before = left.read_bytes()
+
+    plane.restart()
+    await plane.issuance.step()
+
+    message = plane.condition("Issuing")["message"]
+    assert str(folder / "ca.key") in message
+    assert str(folder / "ca.crt") in message
+    assert list(folder.iterdir()) == [left]
+    assert left.read_bytes() == before
+
+
+@pytest.mark.parametrize("taken", ["evil", "shop/evil-mtls"])
+async def test_a_folder_that_cannot_be_written_is_the_matter_of_its_certificate_alone(plane: Plane, taken: str) -> None:
+    namespace = "evil" if taken == "evil" else "shop"
+    plane.declare(Kind.NAMESPACE, {"name": "evil"})
+    file = plane.data / "secrets" / taken
+    file.parent.mkdir(parents=True)
+    file.write_text("not a folder")
+    plane.declare(
+        Kind.CERTIFICATE,
+        {"name": "a-evil", "namespace": namespace},
+        spec={"secretName": "evil-mtls", "issuerRef": {"name": "workloads", "kind": "ClusterIssuer"}},
+    )
+    plane.ask()
+    await plane.issuance.step()
+
+    evil = plane.store.get(Key(Kind.CERTIFICATE, namespace, "a-evil"))
+    assert evil is not None
+    assert str(file) in evil["status"]["conditions"][1]["message"]
+    assert plane.ready()[0] == "True"
+
+    file.unlink()
+    await plane.issuance.step()
+    evil = plane.store.get(Key(Kind.CERTIFICATE, namespace, "a-evil"))
+    assert evil is not None
+    assert [c["status"] for c in evil["status"]["conditions"]] == ["True"]
+
+
+async def test_a_certificate_is_used_for_a_while_however_early_its_renewal_is_asked_for(plane: Plane) -> None:
+    plane.ask(duration="5s", renewBefore="4900ms")
+    due = await plane.issuance.step()
+    assert due == START + SHORTEST_USE
+    assert await plane.issuance.step() == due
+    assert plane.certificate["status"]["revision"] == 1
+
+
+async def test_files_belong_to_the_certificate_they_were_issued_for(plane: Plane) -> None:
+    plane.ask()
+    plane.clock.now += timedelta(seconds=1)
+    plane.ask("thief")
+    assert plane.issuance.issued_folder(plane.certificate) is None
+    await plane.issuance.step()
+
+    thief = plane.store.get(Key(Kind.CERTIFICATE, "shop", "thief"))
+    assert thief is not None
+    assert plane.issuance.issued_folder(plane.certificate) == plane.folder
+    assert plane.issuance.issued_folder(thief) is None
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    write_secret(tmp_path, {"tls.crt": b"old"})
+    with pytest.raises(OSError, match="no/such/folder"):
+        write_secret(tmp_path, {"tls.crt": b"new", "no/such/folder": b""})
+
+    assert read_secret(tmp_path) == {"tls.crt": b"old"}
+    assert len([path for path in tmp_path.iterdir() if path.is_dir() and not path.is_symlink()]) == 1

@@ -4,12 +4,15 @@ Owns its key, its root certificate and how leaves are signed. Decides neither wh
 renewed: `issuance` does. Neighbours: `certificate_spec` says what to sign.
 """
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -52,7 +55,7 @@ class Authority:
         self._clock = clock
         self.certificate_file = folder / "ca.crt"
         self._key_file = folder / "ca.key"
-        if not self.certificate_file.exists() or not self._key_file.exists():
+        if self._is_new():
             self._create(name)
         self._key, self.certificate = self._load()
 
@@ -65,7 +68,10 @@ class Authority:
         """Make a key as `spec` asks and sign a certificate over it. Ends with the root at the latest."""
         key = _new_key(spec)
         start = self._clock().replace(microsecond=0)
-        end = min(start + spec.duration, self.certificate.not_valid_after_utc)
+        left = self.certificate.not_valid_after_utc - start
+        if left <= timedelta(0):
+            raise AuthorityError(f"{self.certificate_file}: ended {-left} ago; take its folder away for a new CA")
+        end = (start + min(spec.duration, left)).replace(microsecond=0)  # as a certificate holds it
         builder = (
             x509.CertificateBuilder()
             .subject_name(spec.subject)
@@ -79,6 +85,14 @@ class Authority:
             builder = builder.add_extension(extension, critical)
         leaf = builder.sign(self._key, SHA256())
         return Issued(leaf.public_bytes(Encoding.PEM), _private_pem(key), self.pem, start, end)
+
+    def _is_new(self) -> bool:
+        """Neither file is there. Raises AuthorityError for one alone: another CA in its place would be trusted by nobody."""
+        there = [file for file in (self._key_file, self.certificate_file) if os.path.lexists(file)]
+        if len(there) == 1:
+            [lost] = {self._key_file, self.certificate_file} - set(there)
+            raise AuthorityError(f"{lost}: is gone, while {there[0]} is there: put it back, or take both away for a new CA")
+        return not there
 
     def _create(self, name: str) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -96,21 +110,36 @@ class Authority:
             .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
-        write_atomically(self._key_file, _private_pem(key))
-        write_atomically(self.certificate_file, builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        self._keep(_private_pem(key), builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+
+    def _keep(self, key: bytes, certificate: bytes) -> None:
+        """Both files at once: whatever ends the process, there is never one without the other."""
+        folder = self.certificate_file.parent
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
+            fresh = Path(temporary) / folder.name
+            write_atomically(fresh / self._key_file.name, key)
+            write_atomically(fresh / self.certificate_file.name, certificate)
+            fresh.rename(folder)
 
     def _load(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         try:
             key = load_pem_private_key(self._key_file.read_bytes(), password=None)
-        except (OSError, ValueError, TypeError) as error:
-            raise AuthorityError(f"{self._key_file}: expected a PEM private key: {error}") from error
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise AuthorityError(f"{self._key_file}: expected a PEM private key{_reason(error)}") from error
         try:
             certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
-        except (OSError, ValueError) as error:
-            raise AuthorityError(f"{self.certificate_file}: expected a PEM certificate: {error}") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            theirs = certificate.public_key()
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise AuthorityError(f"{self.certificate_file}: expected a PEM certificate{_reason(error)}") from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != theirs:
             raise AuthorityError(f"{self.certificate_file}: expected the certificate of the key in {self._key_file}")
         return key, certificate
+
+
+def _reason(error: Exception) -> str:
+    """What the system says; what the parser says helps nobody."""
+    return f": {(error.strerror or str(error)).lower()}" if isinstance(error, OSError) else ", found something else"
 
 
 def _new_key(spec: CertificateSpec) -> PrivateKey:

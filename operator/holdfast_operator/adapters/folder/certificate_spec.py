@@ -19,6 +19,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from holdfast_operator.adapters.folder.metadata import is_subdomain
 
 DEFAULT_DURATION = timedelta(days=90)  # cert-manager's
+SHORTEST = timedelta(seconds=5)
+"""Less would be over before a client has read it; cert-manager takes an hour at least."""
 USAGES = {
     "signing": "digital_signature",
     "digital signature": "digital_signature",
@@ -88,8 +90,8 @@ def read_spec(spec: Mapping[str, Any]) -> CertificateSpec:
     if unknown or spec.get("isCA"):
         raise CertificateSpecError(f"spec.{unknown[0] if unknown else 'isCA'}: is not done by the local CA")
     algorithm, size = _key(spec.get("privateKey") or {})
-    duration = _duration(spec, "duration") or DEFAULT_DURATION
-    renew_before = _duration(spec, "renewBefore")
+    duration = _duration(spec, "duration", SHORTEST) or DEFAULT_DURATION
+    renew_before = _duration(spec, "renewBefore", timedelta(seconds=1))
     if renew_before is not None and renew_before >= duration:
         raise CertificateSpecError(f"spec.renewBefore: expected less than spec.duration {duration}, found {renew_before}")
     return CertificateSpec(
@@ -121,16 +123,19 @@ def _issuer(value: Any) -> IssuerRef:
     return IssuerRef(name=str(name), kind=kind)
 
 
-def _duration(spec: Mapping[str, Any], member: str) -> timedelta | None:
+def _duration(spec: Mapping[str, Any], member: str, least: timedelta) -> timedelta | None:
     value = spec.get(member)
     if value is None:
         return None
     parts = _DURATION.findall(str(value))
     if not parts or "".join(n + u for n, u in parts) != value:
         raise CertificateSpecError(f"spec.{member}: expected a duration such as 24h or 1h30m, found {value!r}")
-    found = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
-    if found < timedelta(seconds=1):
-        raise CertificateSpecError(f"spec.{member}: expected at least 1s, found {value!r}")
+    try:
+        found = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    except (ValueError, OverflowError) as error:
+        raise CertificateSpecError(f"spec.{member}: expected a duration that a clock can count, found {value!r}") from error
+    if found < least:
+        raise CertificateSpecError(f"spec.{member}: expected at least {least.seconds}s, found {value}")
     return found
 
 

@@ -26,6 +26,7 @@ BUILT_IN_ISSUER = "workloads"
 
 SECOND_LOOK = 0.15  # seconds: editors replace a file by taking it away for a moment; what is gone twice is gone
 MAX_EVENTS = 200  # kept in memory for whoever asks; the newest matter
+SHORTEST_SLEEP = 0.2  # seconds; whatever says that it is due at once, it does not keep the processor busy
 LONGEST_SLEEP = 30.0  # seconds between looks at the clock, which may have been moved
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,9 @@ class FolderCluster:
         """Documents of other kinds, which are left alone."""
         return tuple(self._reading.notes)
 
-    def secret_folder(self, namespace: str, name: str) -> Path:
-        """Where the files of a Secret lie."""
-        return self._issuance.secret_folder(namespace, name)
+    def issued_folder(self, certificate: Object) -> Path | None:
+        """Where the files lie that were issued for a Certificate; None while there are none."""
+        return self._issuance.issued_folder(certificate)
 
     def subscribe(self, listener: Listener) -> None:
         """Have `listener(kind, object, gone)` called after each change, also our own."""
@@ -161,7 +162,7 @@ class FolderCluster:
                 due = None
             left = (due - self._clock()).total_seconds() if due is not None else LONGEST_SLEEP
             try:
-                await asyncio.wait_for(self._certificates_changed.wait(), min(max(left, 0.0), LONGEST_SLEEP))
+                await asyncio.wait_for(self._certificates_changed.wait(), min(max(left, SHORTEST_SLEEP), LONGEST_SLEEP))
             except TimeoutError:
                 continue
 

@@ -8,28 +8,33 @@ issuers. An issuer of any type is played by a local authority of its own. Neighb
 import asyncio
 import base64
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from holdfast.clock import Clock
 from holdfast_operator.adapters.folder.authority import Authority, AuthorityError, Issued
-from holdfast_operator.adapters.folder.certificate_spec import (
-    CertificateSpec,
-    CertificateSpecError,
-    IssuerRef,
-    read_spec,
-)
+from holdfast_operator.adapters.folder.certificate_spec import CertificateSpec, IssuerRef, read_spec
 from holdfast_operator.adapters.folder.objects import ObjectStore, key_of, timestamp
-from holdfast_operator.adapters.folder.secret_files import DATA, read_secret, remove_secret, write_secret
+from holdfast_operator.adapters.folder.secret_files import (
+    DATA,
+    matching_certificate,
+    read_secret,
+    remove_secret,
+    write_secret,
+)
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 
 REVISION = "cert-manager.io/certificate-revision"
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 SPEC_DIGEST = "holdfast.dev/certificate-spec"
 """What the request was made for: another digest means that the Certificate asks for something else now."""
+
+SHORTEST_USE = timedelta(seconds=2)
+"""A certificate is not replaced before this, however early its renewal is asked for."""
+
+
+class SecretTaken(Exception):
+    """Another Certificate has the Secret; the message names both."""
 
 
 class Issuance:
@@ -58,16 +63,32 @@ class Issuance:
         """Where the files of a Secret lie."""
         return self._secrets / namespace / name
 
+    def issued_folder(self, obj: Object) -> Path | None:
+        """Where the Secret of the Certificate lies; None unless what lies there was issued for it."""
+        request = self._request(obj)
+        folder = self.secret_folder(obj["metadata"]["namespace"], _secret_name(obj))
+        if request is None or _decoded(request, "certificate") != read_secret(folder).get("tls.crt"):
+            return None
+        return folder
+
     async def _certificate(self, obj: Object) -> datetime | None:
+        """When it is due again. What is in the way of one certificate is in its status, and in the way of no other."""
         if "deletionTimestamp" in obj["metadata"]:
             return None
         try:
-            spec = read_spec(obj.get("spec", {}))
-            self._check_secret_is_free(obj, spec)
-            authority = self._authority(spec.issuer, obj["metadata"]["namespace"])
-        except (CertificateSpecError, AuthorityError) as error:
-            self._set_status(obj, {}, ready=False, reason="Failed", message=str(error))
-            return None
+            return await self._issue(obj)
+        except SecretTaken as error:
+            self._not_ready(obj, "IncorrectCertificate", str(error))
+        except OSError as error:
+            self._failed(obj, f"{error.filename}: cannot be written or read: {(error.strerror or str(error)).lower()}")
+        except (AuthorityError, ValueError) as error:
+            self._failed(obj, str(error))
+        return None
+
+    async def _issue(self, obj: Object) -> datetime | None:
+        spec = read_spec(obj.get("spec", {}))
+        self._check_secret_is_free(obj, spec)
+        authority = self._authority(spec.issuer, obj["metadata"]["namespace"])
         if authority is None:
             self._wait_for_issuer(obj, spec)
             return None
@@ -75,10 +96,13 @@ class Issuance:
         if renewal is not None and self._clock() < renewal:
             return renewal
         issued = await asyncio.to_thread(authority.sign, spec)  # an RSA key takes its time
-        current = self._store.get(key_of(Kind.CERTIFICATE, obj))
-        if current is None or current["metadata"]["uid"] != obj["metadata"]["uid"]:
-            return None
-        return self._keep(current, spec, issued)
+        current = self._current(obj)
+        return self._keep(current, spec, issued) if current is not None else None
+
+    def _current(self, obj: Object) -> Object | None:
+        """The same object as it is now; None when it is gone."""
+        found = self._store.get(key_of(Kind.CERTIFICATE, obj))
+        return found if found is not None and found["metadata"]["uid"] == obj["metadata"]["uid"] else None
 
     def _secret_holders(self) -> dict[tuple[str, str], str]:
         """Namespace and name of a Secret to the Certificate that has it: the oldest that names it."""
@@ -90,7 +114,7 @@ class Issuance:
     def _check_secret_is_free(self, obj: Object, spec: CertificateSpec) -> None:
         holder = self._holders.get((obj["metadata"]["namespace"], spec.secret_name), obj["metadata"]["name"])
         if holder != obj["metadata"]["name"]:
-            raise CertificateSpecError(f"spec.secretName: the older Certificate {holder!r} has {spec.secret_name!r}")
+            raise SecretTaken(f"the older Certificate {holder} has the Secret {spec.secret_name}: choose another name")
 
     def _authority(self, issuer: IssuerRef, namespace: str) -> Authority | None:
         """The authority that plays the issuer; None where no such issuer exists."""
@@ -120,11 +144,11 @@ class Issuance:
 
     def _read_renewal(self, obj: Object, spec: CertificateSpec, authority: Authority, folder: Path) -> datetime | None:
         request, files = self._request(obj), read_secret(folder)
-        if request is None or request["metadata"]["annotations"].get(SPEC_DIGEST) != spec.digest:
+        if request is None or request["metadata"].get("annotations", {}).get(SPEC_DIGEST) != spec.digest:
             return None
         if files.get("ca.crt") != authority.pem or _decoded(request, "certificate") != files.get("tls.crt"):
             return None
-        leaf = _pair(files)
+        leaf = matching_certificate(files)
         if leaf is None:
             return None
         start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
@@ -152,7 +176,7 @@ class Issuance:
             "ca": base64.b64encode(issued.ca).decode(),
         }
         self._write_request(obj, spec, revision, status, ready=True, message="signed by the local CA")
-        self._drop_requests(obj, keep=revision)
+        self._drop_requests(obj, keep=self._request_key(obj, revision).name)
         renewal = _renewal(spec, issued.not_before, issued.not_after)
         self._set_times(obj, issued.not_before, issued.not_after, renewal, revision=revision)
         return renewal
@@ -162,7 +186,18 @@ class Issuance:
         message = f"Referenced {spec.issuer.kind!r} not found: {spec.issuer.name!r}"
         revision = obj.get("status", {}).get("revision", 0) + 1
         self._write_request(obj, spec, revision, {}, ready=False, message=message)
-        self._set_status(obj, {}, ready=False, reason="DoesNotExist", message=message)
+        self._not_ready(obj, "DoesNotExist", message)
+
+    def _failed(self, obj: Object, message: str) -> None:
+        """As cert-manager says of an issuance that came to nothing: `Issuing` is over, and why."""
+        reason = "Renewing" if obj.get("status", {}).get("revision") else "DoesNotExist"
+        issuing = _condition(obj, "Issuing", False, "Failed", message, self._clock)
+        self._not_ready(obj, reason, message, issuing)
+
+    def _not_ready(self, obj: Object, reason: str, message: str, *others: Object) -> None:
+        current = self._current(obj)
+        if current is not None:
+            self._set_status(current, {}, *others, ready=False, reason=reason, message=message)
 
     def _write_request(
         self, obj: Object, spec: CertificateSpec, revision: int, status: Object, *, ready: bool, message: str
@@ -193,9 +228,9 @@ class Issuance:
         ]
         self._store.apply_status(key.kind, {"metadata": request["metadata"], "status": {**status, "conditions": conditions}})
 
-    def _drop_requests(self, obj: Object, *, keep: int) -> None:
+    def _drop_requests(self, obj: Object, *, keep: str) -> None:
         for request in self._store.view(Kind.CERTIFICATE_REQUEST):
-            if _owner(request) == obj["metadata"]["uid"] and request["metadata"]["annotations"][REVISION] != str(keep):
+            if _owner(request) == obj["metadata"]["uid"] and request["metadata"]["name"] != keep:
                 self._store.delete(key_of(Kind.CERTIFICATE_REQUEST, request))
 
     def _set_times(
@@ -207,10 +242,10 @@ class Issuance:
         message = "Certificate is up to date and has not expired"
         self._set_status(obj, status, ready=True, reason="Ready", message=message)
 
-    def _set_status(self, obj: Object, status: Object, *, ready: bool, reason: str, message: str) -> None:
+    def _set_status(self, obj: Object, status: Object, *others: Object, ready: bool, reason: str, message: str) -> None:
         condition = _condition(obj, "Ready", ready, reason, message, self._clock)
         condition["observedGeneration"] = obj["metadata"]["generation"]
-        whole = {**obj.get("status", {}), **status, "conditions": [condition]}
+        whole = {**obj.get("status", {}), **status, "conditions": [condition, *others]}
         meta = {m: obj["metadata"][m] for m in ("name", "namespace", "uid")}
         self._store.apply_status(Kind.CERTIFICATE, {"metadata": meta, "status": whole})
 
@@ -271,25 +306,21 @@ def _condition(obj: Object, kind: str, on: bool, reason: str, message: str, cloc
 
 
 def _decoded(request: Object, member: str) -> bytes:
-    return base64.b64decode(request.get("status", {}).get(member, ""))
-
-
-def _pair(files: dict[str, bytes]) -> x509.Certificate | None:
-    """The certificate, if key and certificate of the files belong together."""
     try:
-        leaf = x509.load_pem_x509_certificate(files["tls.crt"])
-        key = load_pem_private_key(files["tls.key"], password=None)
-    except (KeyError, ValueError, TypeError):
-        return None
-    return leaf if key.public_key() == leaf.public_key() else None
+        return base64.b64decode(request.get("status", {}).get(member, ""))
+    except ValueError:
+        return b""  # a damaged file: then nothing was issued
 
 
 def _renewal(spec: CertificateSpec, start: datetime, end: datetime) -> datetime:
-    """`renewBefore` the end; a third of the lifetime where it is not given or does not fit, as cert-manager has it."""
+    """`renewBefore` the end; a third of the lifetime where it is not given or does not fit, as cert-manager has it.
+
+    Never right after the beginning, or there would be no end to renewing.
+    """
     before = spec.renew_before
     if before is None or before >= end - start:
         before = (end - start) / 3
-    return (end - before).replace(microsecond=0)
+    return max((end - before).replace(microsecond=0), start + SHORTEST_USE)
 
 
 def _text(moment: datetime) -> str:

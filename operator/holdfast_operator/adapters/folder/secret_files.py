@@ -4,11 +4,16 @@ Owns the layout that the kubelet's atomic writer has: `tls.crt -> ..data/tls.crt
 opens `..data` once sees key and certificate of one pair. Neighbours: `issuance`.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 DATA = "..data"
 
@@ -17,8 +22,12 @@ def write_secret(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `folder` hold exactly `files`; whoever reads meanwhile sees all of the old or all of the new."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = Path(tempfile.mkdtemp(prefix="..", dir=folder))
-    for name, content in files.items():
-        _write(fresh / name, content)
+    try:
+        for name, content in files.items():
+            _write(fresh / name, content)
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)  # a full disk is not filled further by each attempt
+        raise
     _point(folder / DATA, fresh.name)
     for name in files:
         if not (folder / name).is_symlink():
@@ -39,10 +48,20 @@ def read_secret(folder: Path) -> dict[str, bytes]:
         return {}
 
 
+def matching_certificate(files: Mapping[str, bytes]) -> x509.Certificate | None:
+    """`tls.crt`, if `tls.key` is the key of it."""
+    try:
+        leaf = x509.load_pem_x509_certificate(files["tls.crt"])
+        key = load_pem_private_key(files["tls.key"], password=None)
+        return leaf if key.public_key() == leaf.public_key() else None
+    except (KeyError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
 def remove_secret(folder: Path) -> None:
-    """Take the files away, and the namespace's folder with its last Secret."""
+    """Take the files away, and the namespace's folder with its last Secret; what cannot be taken away stays."""
     shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+    with contextlib.suppress(OSError):  # not empty, or not ours to remove
         folder.parent.rmdir()
 
 
