@@ -18,7 +18,8 @@ from holdfast_operator.reconcile.status import TOKEN_TIME_STEP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`outdated`: registered, but not as the object is now: to be written before the registry is confirmed.
+    """`outdated`: to be written before the registry is confirmed. Registered, but not as the object is now, or registered
+    once (its finalizer says so) and lost with the store: it has what it claims before a rival is looked at.
 
     `look_at`: may differ, or has news for its status. Both oldest object first, so that it is the first claimant.
     """
@@ -53,7 +54,7 @@ def compare(registered: Iterable[ClientSummary], objects: Objects, settings: Rec
         own = _take(by_uid, client)
         if own is None:
             if FINALIZER in (client["metadata"].get("finalizers") or ()):
-                look_at.append(key)
+                outdated.append(key)
         elif _is_outdated(own, client, objects, settings):
             outdated.append(key)
         elif objects.digests.get(key, own.digest) != own.digest or _has_token_news(own, client):
