@@ -131,11 +131,11 @@ async def test_a_registry_that_lost_its_file_is_filled_again(home: House) -> Non
     home.keeper = await open_keeper(home.root, home.clock)
     home.line.registry = home.keeper.writer
 
-    result = await home.reconciler.sweep()
-    assert (await home.reconciler.describe()).instance != instance
-    assert result.look_at == (ORDERS,)
-    await home.settle()
+    await home.reconciler.sweep()
+    described = await home.reconciler.describe()
+    assert (described.instance != instance, described.confirmed) == (True, True)
     assert list(await home.registered()) == ["shop.orders"]
+    await home.settle()
     assert condition_of(await home.status(), "Ready") == ("True", "Ready")
 
 
