@@ -9,6 +9,7 @@ Neighbours: `plane` (the control plane), `pods` (Deployments as processes).
 import argparse
 import functools
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -104,10 +105,16 @@ class LocalCluster:
             "mtls_token_endpoint": f"{self.mtls_issuer}/oauth2/token",
             "introspection_endpoint": f"{self.mtls_issuer}/oauth2/introspect",
             "ca_file": str(self.ca_file),
+            "pid": os.getpid(),
+            "policies": self._policies(),
             "kubeconfig": str(self.plane.kubeconfig),
             "kubectl": str(self.plane.kubectl),
             "pids": {**self.plane.pids, "authserver": self.authserver.pid, "operator": self.operator.pid},
         }
+
+    def _policies(self) -> list[dict[str, Any]]:
+        found = json.loads(self.kubectl("get", "mtlspolicies.holdfast.dev", "--output=json"))["items"]
+        return [_policy(policy) for policy in found]
 
     def stop(self) -> None:
         """Stops every process, the operator first."""
@@ -160,6 +167,12 @@ class LocalCluster:
     def _wait_ready(self) -> None:
         for pod, port in ((self.authserver, self.ports.ops), (self.operator, self.ports.operator_ops)):
             pod.process.wait_until(functools.partial(answers, f"http://127.0.0.1:{port}/readyz"))
+
+
+def _policy(policy: Mapping[str, Any]) -> dict[str, Any]:
+    status = policy.get("status", {})
+    accepted = any(c["type"] == "Accepted" and c["status"] == "True" for c in status.get("conditions", ()))
+    return {"name": policy["metadata"]["name"], "accepted": accepted, "matched": status.get("matchedClients", 0)}
 
 
 def _reachable(obj: dict[str, Any]) -> dict[str, Any]:
