@@ -36,12 +36,15 @@ class Route:
 
 
 class Surface:
-    """Routes by exact path. `invalid_client_text`: public text of a failed authentication at this listener."""
+    """Routes by exact path as it was sent: percent-encoded it is another one.
+
+    `invalid_client_text`: public text of a failed authentication at this listener.
+    """
 
     def __init__(
         self, routes: Mapping[str, Route], audit: AuditLog, metrics: Metrics, *, invalid_client_text: str | None = None
     ) -> None:
-        self._routes = routes
+        self._routes = {path.encode(): route for path, route in routes.items()}
         self._audit = audit
         self._metrics = metrics
         self._invalid_client_text = invalid_client_text
@@ -49,7 +52,7 @@ class Surface:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """One request. The path alone picks the endpoint: neither Host nor X-Forwarded-* mean anything (E-04)."""
         received = Received(scope, receive, os.urandom(8).hex())
-        route = self._routes.get(scope["path"])
+        route = self._routes.get(scope["raw_path"])
         try:
             if route is None:
                 raise UnknownPath

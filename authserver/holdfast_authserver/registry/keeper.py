@@ -102,7 +102,6 @@ class RegistryKeeper:
             revision=-1,
             instance=self._baseline.id,
             instance_created=self._baseline.created_at,
-            opened_at=self._clock(),
             clients=MappingProxyType({}),
             confirmed=False,
             owners=MappingProxyType({}),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from holdfast.oauth.client_metadata import ClientMetadata, Problem
+from holdfast.policy.model import MTLS_METHODS
 from holdfast.registry.port import RefusalReason, RegistrationRefused
 from holdfast.x509.certificate import CertificateError
 from holdfast.x509.chain import PathError
@@ -20,7 +21,6 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 """scope-token (RFC 6749 section 3.3)."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 """RFC 1123 subdomain, the widest form a namespace, an object or a ServiceAccount may have."""
-_METHODS = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 _MAX_LIFETIME = 24 * 3600  # seconds; a longer access token would be a long-term credential (RFC 9700 section 2.2)
 
 
@@ -59,8 +59,8 @@ def _owner_problems(client: ClientMetadata) -> Iterator[Problem]:
 
 def _authentication_problems(client: ClientMetadata) -> Iterator[Problem]:
     method = client.token_endpoint_auth_method
-    if method not in _METHODS:
-        yield Problem("token_endpoint_auth_method", f"expected one of {', '.join(sorted(_METHODS))}, found {method!r}")
+    if method not in MTLS_METHODS:
+        yield Problem("token_endpoint_auth_method", f"expected one of {', '.join(sorted(MTLS_METHODS))}, found {method!r}")
     if client.subject is not None and method != "tls_client_auth":
         yield Problem("tls_client_auth_*", f"expected none with {method}, found {client.subject.value!r}")
     for i, anchor in enumerate(client.trust_anchors):

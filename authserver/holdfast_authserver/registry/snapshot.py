@@ -40,15 +40,14 @@ class ServedClient:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`instance_created`: tokens issued earlier are of a lost registry. `opened_at`: when this process opened it.
+    """`instance_created`: tokens issued earlier are of a lost registry.
 
-    `confirmed`: since then a writer has compared every client with its object.
+    `confirmed`: since this process opened it a writer has compared every client with its object.
     """
 
     revision: int
     instance: str
     instance_created: datetime
-    opened_at: datetime
     clients: Mapping[str, ServedClient]
     confirmed: bool
     owners: Mapping[str, str] = field(repr=False)

@@ -18,5 +18,7 @@ class ConnectionLimits:
     """Seconds an idle connection stays: a handshake costs five to seven requests, so keeping it pays."""
     head: int = 16_384
     """Bytes of request line and headers; no client of a direct endpoint needs a tenth."""
+    framing: int = 131_072
+    """Bytes of chunk sizes and extensions in one body: the longest form sent byte by byte needs 98,304."""
     goodbye: float = 2.0
     """Seconds to finish what is under way when the listener stops, and for a peer to answer the TLS goodbye."""

@@ -15,7 +15,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from holdfast_authserver.transport.limits import ConnectionLimits
-from holdfast_authserver.transport.protocol import SlowConnection, TlsH11Protocol, TlsHttpToolsProtocol
+from holdfast_authserver.transport.plain_protocol import TlsH11Protocol
+from holdfast_authserver.transport.protocol import SlowConnection, TlsHttpToolsProtocol
 
 PROTOCOLS: dict[str, type[TlsHttpToolsProtocol] | type[TlsH11Protocol]] = {
     "httptools": TlsHttpToolsProtocol,

@@ -24,7 +24,7 @@ async def test_a_defect_is_a_dull_500_and_is_told_in_the_log_under_the_same_id(
 ) -> None:
     audit = AuditLog(str(tmp_path / "audit.log"), system_clock)
     surface = Surface({"/broken": Route("broken", reads=True, handle=_broken)}, audit, Metrics())
-    scope = {"type": "http", "method": "GET", "path": "/broken", "query_string": b"", "headers": []}
+    scope = {"type": "http", "method": "GET", "raw_path": b"/broken", "query_string": b"", "headers": []}
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

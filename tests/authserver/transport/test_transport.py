@@ -19,8 +19,9 @@ from holdfast.x509.thumbprint import x5t_s256
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.listener import Listener, bind
+from holdfast_authserver.transport.plain_protocol import TlsH11Protocol
 from holdfast_authserver.transport.presented import presented_chain
-from holdfast_authserver.transport.protocol import TlsH11Protocol, TlsHttpToolsProtocol
+from holdfast_authserver.transport.protocol import TlsHttpToolsProtocol
 from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
 from tests.authserver.wire import close, exchange, status_of
 from tests.core.x509.authority import Authority, Issued
