@@ -49,7 +49,7 @@ class Certificate:
             raise
         except Exception as error:
             # The parser answers odd bytes with a dozen exception types; to us they mean one thing.
-            raise CertificateError(f"not a certificate we can read: {error}") from error
+            raise CertificateError(f"not a certificate we can read: {_plain(error)}") from error
         except BaseException as error:
             # A panic of its Rust part is no Exception, and its type cannot be imported.
             if type(error).__name__ != "PanicException":
@@ -194,6 +194,12 @@ def load_pem_bundle(pem: bytes) -> tuple[Certificate, ...]:
     if not found:
         raise CertificateError("expected at least one PEM block labelled CERTIFICATE, found none")
     return tuple(found)
+
+
+def _plain(error: Exception) -> str:
+    """What the parser says, where it says it in words and not in those of its own code."""
+    text = str(error)
+    return "its DER is malformed" if "ParseError" in text or not text else text
 
 
 _BEGIN, _END, _DASHES = b"-----BEGIN ", b"-----END ", b"-----"
