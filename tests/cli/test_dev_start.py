@@ -3,10 +3,12 @@
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from holdfast_cli.local.data_folder import DataFolder, Ports
 from tests.cli.dev_process import client, dev, run_to_end
 
 
@@ -17,6 +19,13 @@ def refused(folder: Path, *arguments: str) -> str:
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     assert ended.stdout == ""
     return ended.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture
@@ -107,6 +116,59 @@ def test_a_damaged_ca_of_the_listeners_is_named(tmp_path: Path, manifests: Path)
     said = refused(tmp_path, str(manifests), "--data", "data")
 
     assert str(folder / "ca.key") in said
+
+
+def test_half_a_ca_of_the_listeners_is_named_and_left_as_it_is(tmp_path: Path, manifests: Path) -> None:
+    folder = tmp_path / "data" / "ca" / "listeners"
+    folder.mkdir(parents=True)
+    (folder / "ca.key").write_text("x")
+
+    said = refused(tmp_path, str(manifests), "--data", "data")
+
+    assert str(folder / "ca.key") in said
+    assert str(folder / "ca.crt") in said
+    assert (folder / "ca.key").read_text() == "x"
+    assert not (folder / "ca.crt").exists()
+
+
+def test_one_port_for_both_listeners_is_refused(tmp_path: Path, manifests: Path) -> None:
+    said = refused(tmp_path, str(manifests), "--public-port", "18443", "--mtls-port", "18443")
+
+    assert "--public-port and --mtls-port: expected two different ports, found 18443 for both" in said
+
+
+def test_the_port_of_the_last_time_is_not_taken_where_the_other_listener_was_given_it(tmp_path: Path) -> None:
+    with closing(DataFolder.open(tmp_path)) as data:
+        data.remember_ports(Ports(free_port(), 0))
+        last = data.choose_ports(Ports(0, 0)).public
+        assert last
+
+        assert data.choose_ports(Ports(0, last)) == Ports(0, last)
+
+
+@pytest.mark.parametrize("text", ['{"public": 1e999, "mtls": 1}', '{"public": 99999, "mtls": -1}', "[" * 100_000, "[]", "5"])
+def test_remembered_ports_that_cannot_be_are_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ports.json").write_text(text)
+    with closing(DataFolder.open(tmp_path)) as data:
+        assert data.choose_ports(Ports(0, 0)).public == 0
+
+
+def test_a_refused_second_start_leaves_the_ready_file_of_the_first(tmp_path: Path, manifests: Path) -> None:
+    with dev(tmp_path) as process:
+        before = process.ready
+        arguments = ("--data", str(process.data), "--ready-file", str(process.ready_file))
+
+        assert "in use by another holdfast dev" in refused(tmp_path, str(manifests), *arguments)
+
+        assert process.ready == before
+
+
+def test_a_ready_file_that_another_process_wrote_meanwhile_stays(tmp_path: Path) -> None:
+    with dev(tmp_path) as process:
+        process.ready_file.write_text('{"pid": 1}')
+        assert process.stop()[0] == 0
+
+    assert process.ready_file.read_text() == '{"pid": 1}'
 
 
 def test_an_unknown_option_is_a_usage_error(tmp_path: Path) -> None:
