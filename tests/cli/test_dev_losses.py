@@ -74,10 +74,14 @@ def test_a_killed_process_leaves_a_folder_that_starts_again(tmp_path: Path) -> N
         assert process.introspect(token)["active"] is True
 
 
-def test_a_damaged_key_of_the_listeners_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("over_the_link", [False, True])
+def test_a_damaged_key_of_the_listeners_is_made_anew(tmp_path: Path, over_the_link: bool) -> None:
     with dev(tmp_path, a=client()) as process:
         issuer = process.ready["issuer"]
-    (process.data / "listeners" / "tls.key").resolve().write_text("garbage")
+    key = process.data / "listeners" / "tls.key"
+    if over_the_link:
+        key.unlink()
+    key.resolve().write_text("garbage")
 
     with DevProcess(tmp_path) as process:
         assert process.ready["issuer"] == issuer

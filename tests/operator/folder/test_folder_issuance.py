@@ -209,7 +209,12 @@ def _swap_key(folder: Path) -> None:
     write_secret(folder, {**files, "tls.key": files["tls.crt"]})
 
 
-@pytest.mark.parametrize("harm", [_lose_all, _swap_key])
+def _cover_link(folder: Path) -> None:
+    (folder / "tls.crt").unlink()
+    (folder / "tls.crt").write_text("garbage")
+
+
+@pytest.mark.parametrize("harm", [_lose_all, _swap_key, _cover_link])
 async def test_lost_or_damaged_files_are_made_anew(plane: Plane, harm: Callable[[Path], None]) -> None:
     plane.ask()
     await plane.issuance.step()
@@ -219,6 +224,7 @@ async def test_lost_or_damaged_files_are_made_anew(plane: Plane, harm: Callable[
 
     assert plane.certificate["status"]["revision"] == 2
     assert sorted(read_secret(plane.folder)) == ["ca.crt", "tls.crt", "tls.key"]
+    assert plane.leaf.subject == x509.Name([])
 
 
 async def test_an_unknown_issuer_is_named_and_waited_for(plane: Plane) -> None:
@@ -363,7 +369,9 @@ async def test_a_folder_that_cannot_be_written_is_the_matter_of_its_certificate_
 
     evil = plane.store.get(Key(Kind.CERTIFICATE, namespace, "a-evil"))
     assert evil is not None
-    assert str(file) in evil["status"]["conditions"][1]["message"]
+    message = evil["status"]["conditions"][1]["message"]
+    assert message.startswith(str(file))
+    assert message.endswith("expected to be written: it is a file where a folder should be, or lies below one")
     assert plane.ready()[0] == "True"
 
     file.unlink()

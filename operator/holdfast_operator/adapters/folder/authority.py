@@ -91,7 +91,9 @@ class Authority:
         there = [file for file in (self._key_file, self.certificate_file) if os.path.lexists(file)]
         if len(there) == 1:
             [lost] = {self._key_file, self.certificate_file} - set(there)
-            raise AuthorityError(f"{lost}: is gone, while {there[0]} is there: put it back, or take both away for a new CA")
+            raise AuthorityError(
+                f"{lost}: expected beside {there[0]}, found none; put it back, or take both away"
+            )
         return not there
 
     def _create(self, name: str) -> None:

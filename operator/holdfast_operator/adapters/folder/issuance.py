@@ -7,6 +7,7 @@ issuers. An issuer of any type is played by a local authority of its own. Neighb
 
 import asyncio
 import base64
+import errno
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -80,7 +81,7 @@ class Issuance:
         except SecretTaken as error:
             self._not_ready(obj, "IncorrectCertificate", str(error))
         except OSError as error:
-            self._failed(obj, f"{error.filename}: cannot be written or read: {(error.strerror or str(error)).lower()}")
+            self._failed(obj, f"{error.filename or 'a file'}: expected to be written: {_reason(error)}")
         except (AuthorityError, ValueError) as error:
             self._failed(obj, str(error))
         return None
@@ -264,6 +265,12 @@ class Issuance:
     def _secret_folders(self) -> Iterator[Path]:
         # Only what this layout made: whatever else somebody put there is not ours to remove.
         return (link.parent for link in self._secrets.glob(f"*/*/{DATA}"))
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "it is a file where a folder should be, or lies below one"
+    return (error.strerror or str(error)).lower()
 
 
 def _secret_name(obj: Object) -> str:

@@ -30,7 +30,7 @@ def write_secret(folder: Path, files: Mapping[str, bytes]) -> None:
         raise
     _point(folder / DATA, fresh.name)
     for name in files:
-        if not (folder / name).is_symlink():
+        if not _is_shown(folder / name):
             _point(folder / name, f"{DATA}/{name}")
     for path in list(folder.iterdir()):
         if path.is_symlink() and path.name != DATA and path.name not in files:
@@ -40,12 +40,16 @@ def write_secret(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def read_secret(folder: Path) -> dict[str, bytes]:
-    """What `folder` holds now; empty when there is nothing, or nothing whole."""
+    """What `folder` holds now; empty when there is nothing, or nothing whole. A file somebody put over a link is none."""
     try:
         data = folder / os.readlink(folder / DATA)
-        return {path.name: path.read_bytes() for path in data.iterdir()}
+        return {path.name: path.read_bytes() for path in data.iterdir() if _is_shown(folder / path.name)}
     except OSError:
         return {}
+
+
+def _is_shown(link: Path) -> bool:
+    return link.is_symlink() and os.readlink(link) == f"{DATA}/{link.name}"
 
 
 def matching_certificate(files: Mapping[str, bytes]) -> x509.Certificate | None:
