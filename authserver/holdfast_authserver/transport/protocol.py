@@ -103,12 +103,16 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Called for each header, hence uvicorn's own few lines in place of a call of them."""
         self._grow_head(len(name) + len(value) + 4)  # with colon, space and the end of the line
         if not self._in_head:
             return  # a trailer field: none is known here, and it must not pass for a header (RFC 9110 section 6.5.1)
-        if len(name) == 4 and name.lower() == b"host":
+        name = name.lower()
+        if name == b"host":
             self._hosts += 1
-        super().on_header(name, value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def _grow_head(self, size: int) -> None:
         self._head_size += size
