@@ -91,9 +91,7 @@ class Authority:
         there = [file for file in (self._key_file, self.certificate_file) if os.path.lexists(file)]
         if len(there) == 1:
             [lost] = {self._key_file, self.certificate_file} - set(there)
-            raise AuthorityError(
-                f"{lost}: expected beside {there[0]}, found none; put it back, or take both away"
-            )
+            raise AuthorityError(f"{lost}: expected beside {there[0]}, found none; put it back, or take both away")
         return not there
 
     def _create(self, name: str) -> None:
