@@ -101,6 +101,9 @@ def _live_through_everything(cluster: LocalCluster) -> None:
         ]
     )
     _wait_ready(cluster, "issued")
+    cluster.kubectl("delete", "oauthclients.holdfast.dev", "issued", "--namespace=life", "--timeout=30s")
+    cluster.plane.apply([_own("OAuthClient", {"name": "issued", "namespace": "life"}, spec)])  # its Secret is still there
+    _wait_ready(cluster, "issued")
     root = json.loads(cluster.kubectl("get", "secret", "plane-root", "--namespace=cert-manager", "--output=json"))
     cluster.plane.apply(
         [

@@ -32,6 +32,17 @@ def test_a_deleted_object_ends_its_client_its_tokens_and_its_certificate(tenant:
     eventually(lambda: not exists(tenant, "certificate", "orders"), 60, "the Certificate goes with its owner")
 
 
+def test_an_object_that_is_put_back_is_ready_again_though_its_secret_never_went(tenant: Tenant) -> None:
+    tenant.client("orders")
+    tenant.delete("orders")
+    orders = tenant.client("orders", seconds=20)
+    assert tenant.token(f"{tenant.namespace}.orders", orders).status == 200
+    tenant.delete("orders")
+    eventually(lambda: not exists(tenant, "certificate", "orders"), 60, "the Certificate goes with its owner")
+    again = tenant.client("orders", seconds=20)
+    assert tenant.token(f"{tenant.namespace}.orders", again).status == 200
+
+
 def test_a_deleted_namespace_is_gone_soon_and_its_clients_with_it(tenant: Tenant) -> None:
     orders = tenant.client("orders")
     tenant.cluster.kubectl("delete", "namespace", tenant.namespace, "--timeout=40s")

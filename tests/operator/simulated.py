@@ -20,6 +20,7 @@ from holdfast_operator.reconcile.actions import (
     Plan,
     PutClient,
     RemoveFinalizer,
+    RenewCertificate,
 )
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen
 from holdfast_operator.reconcile.plan import plan
@@ -130,6 +131,11 @@ def carry_out(world: Observed, action: Action) -> Observed:
             return with_client(world, metadata={"finalizers": []})
         case ApplyCertificate(certificate):
             return replace(world, certificates=(certificate,))
+        case RenewCertificate(renewed):
+            live = next(c for c in world.certificates if c["metadata"]["name"] == renewed["metadata"]["name"])
+            others = [c for c in live.get("status", {}).get("conditions", []) if c["type"] != "Issuing"]
+            status = {**live.get("status", {}), "conditions": [*others, *renewed["status"]["conditions"]]}
+            return replace(world, certificates=({**live, "status": status},))
         case DeleteCertificate(name, _):
             return replace(world, certificates=tuple(c for c in world.certificates if c["metadata"]["name"] != name))
         case PutClient(metadata, _):

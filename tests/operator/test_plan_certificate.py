@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from holdfast_operator.reconcile.actions import ApplyCertificate, DeleteCertificate, DeleteClient, PutClient
+from holdfast_operator.reconcile.actions import (
+    ApplyCertificate,
+    DeleteCertificate,
+    DeleteClient,
+    PutClient,
+    RenewCertificate,
+)
 from holdfast_operator.reconcile.observed import Observed
 from holdfast_operator.reconcile.plan import plan
 from holdfast_operator.reconcile.ports import Object
@@ -83,7 +89,52 @@ def test_an_equal_certificate_is_not_applied_again_even_if_durations_are_written
     live = issued_certificate(intent)
     live["spec"] = {**live["spec"], "duration": "24h0m0s", "renewBefore": "8h0m0s", "revisionHistoryLimit": 1}
 
-    assert not plan(observed(certificates=(live,))).actions
+    assert not [a for a in plan(observed(certificates=(live,))).actions if isinstance(a, ApplyCertificate)]
+
+
+def test_a_certificate_whose_request_is_gone_is_issued_once_more_and_asked_for_once() -> None:
+    world, _, done = converge(request_lost())
+
+    assert [type(a) for a in done] == [RenewCertificate]
+    issuing = world.certificates[0]["status"]["conditions"][-1]
+    assert (issuing["type"], issuing["status"], issuing["reason"]) == ("Issuing", "True", "ManuallyTriggered")
+    assert not plan(world).actions
+
+
+def test_a_secret_that_was_taken_over_without_issuing_is_issued_once_more() -> None:
+    world = issue(pending())
+    live = world.certificates[0]
+    adopted = {**live, "status": {k: v for k, v in live["status"].items() if k != "revision"}}
+
+    assert isinstance(plan(replace(world, certificates=(adopted,), requests=())).actions[0], RenewCertificate)
+
+
+def test_a_failed_issuance_is_left_to_the_pauses_of_cert_manager() -> None:
+    world = request_lost()
+    live = world.certificates[0]
+    failure = {"type": "Issuing", "status": "False", "reason": "Failed", "message": "denied by the CA"}
+    status = {**live["status"], "conditions": [*live["status"]["conditions"], failure]}
+
+    assert not plan(replace(world, certificates=({**live, "status": status},))).actions
+
+
+def test_the_certificate_of_a_deleted_client_of_the_same_name_goes_first() -> None:
+    world = issue(pending())
+    former = {**world.certificates[0], "metadata": {**world.certificates[0]["metadata"], "uid": "old"}}
+    former["metadata"]["ownerReferences"] = [{**former["metadata"]["ownerReferences"][0], "uid": "uid-0"}]
+
+    _, _, done = converge(replace(world, certificates=(former,), requests=()))
+
+    assert done[0] == DeleteCertificate("orders", "old")
+    assert isinstance(done[1], ApplyCertificate)
+
+
+def test_a_request_of_an_earlier_certificate_of_the_same_name_is_not_read() -> None:
+    world = issue(pending())
+    request = {**world.requests[0], "metadata": {**world.requests[0]["metadata"]}}
+    request["metadata"]["ownerReferences"] = [{"kind": "Certificate", "name": "orders", "uid": "another"}]
+
+    assert isinstance(plan(replace(world, requests=(request,))).actions[0], RenewCertificate)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +230,8 @@ WAYS = [
     (failed, "CertificateFailed", "denied by the CA", False),
     (secret_written_by_two, "SecretNameTaken", 'issued for "web"', True),
     (rejected, "CertificateRejected", "must be at least 1h", True),
-    (request_lost, "CertificatePending", "cmctl renew orders", False),
-    (request_of_an_older_revision, "CertificatePending", "revision 2 is not there", False),
+    (request_lost, "CertificatePending", "asked to issue anew", False),
+    (request_of_an_older_revision, "CertificatePending", "asked to issue anew", False),
     (garbage, "CertificateInvalid", "cannot be read", True),
     (expired, "CertificateInvalid", "ended at", False),
     (without_subject, "CertificateInvalid", "left out what was asked for", True),

@@ -37,6 +37,7 @@ from holdfast_operator.reconcile.actions import (
     Plan,
     PutClient,
     RemoveFinalizer,
+    RenewCertificate,
 )
 from holdfast_operator.reconcile.names import client_id_of
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
@@ -198,6 +199,8 @@ class Reconciler:
                 return await self._finalizer(observed, held=isinstance(action, AddFinalizer))
             case ApplyCertificate(certificate):
                 return await self._apply_certificate(certificate, observed)
+            case RenewCertificate(certificate):
+                return _with_certificate(observed, await self.cluster.apply_status(Kind.CERTIFICATE, certificate))
             case DeleteCertificate(name, uid):
                 await self.cluster.delete(Kind.CERTIFICATE, observed.client["metadata"]["namespace"], name, uid)
                 left = tuple(c for c in observed.certificates if c["metadata"]["name"] != name)
@@ -220,8 +223,7 @@ class Reconciler:
             applied = await self.cluster.apply(Kind.CERTIFICATE, certificate)
         except Rejected as error:
             return replace(observed, certificate_rejected=str(error))
-        others = tuple(c for c in observed.certificates if c["metadata"]["name"] != applied["metadata"]["name"])
-        return replace(observed, certificates=(*others, applied))
+        return _with_certificate(observed, applied)
 
     async def _registry_action(self, action: PutClient | DeleteClient, observed: Observed) -> Observed:
         """Raises Conflict where another pass with fresh reads is what is needed."""
@@ -271,3 +273,8 @@ class Reconciler:
     async def _tell(self, obj: Object, events: Iterable[Event], kind: Kind) -> None:
         for event in events:
             await self.cluster.record_event(kind, obj, warning=event.warning, reason=event.reason, message=event.message)
+
+
+def _with_certificate(observed: Observed, applied: Object) -> Observed:
+    others = tuple(c for c in observed.certificates if c["metadata"]["name"] != applied["metadata"]["name"])
+    return replace(observed, certificates=(*others, applied))

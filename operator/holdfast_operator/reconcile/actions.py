@@ -28,8 +28,15 @@ class ApplyCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewCertificate:
+    """Have cert-manager issue once more. `certificate`: the Certificate with the status that asks for it."""
+
+    certificate: Object
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteCertificate:
-    """The client brings its own now."""
+    """The client brings its own now, or the Certificate was a former client's."""
 
     name: str
     uid: str
@@ -51,7 +58,7 @@ class DeleteClient:
     uid: str
 
 
-Action = AddFinalizer | RemoveFinalizer | ApplyCertificate | DeleteCertificate | PutClient | DeleteClient
+Action = AddFinalizer | RemoveFinalizer | ApplyCertificate | RenewCertificate | DeleteCertificate | PutClient | DeleteClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Neighbours: `certificate_intent` (what is asked for), `issued` (reading the answ
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.oauth_client import Certificate as Wanted
@@ -24,9 +25,9 @@ from holdfast_operator.reconcile.anchors import (
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
 from holdfast_operator.reconcile.issued import Issued, condition, current_request, moment, read_issued, timestamp
-from holdfast_operator.reconcile.names import is_owned_by
+from holdfast_operator.reconcile.names import is_owned_by, was_a_namesakes
 from holdfast_operator.reconcile.observed import Observed
-from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.ports import Kind, Object
 from holdfast_operator.reconcile.request import ClientRequest
 
 Anchors = tuple[TrustAnchor, ...]
@@ -37,7 +38,9 @@ PENDING_LIMIT = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateVerdict:
-    """`apply`: the Certificate to write. `anchors`: what the registration pins; empty while nothing is issued.
+    """`apply`: the Certificate to write, `renew`: the one to have issued once more, `delete`: the one that has to go first.
+
+    `anchors`: what the registration pins; empty while nothing is issued.
 
     `withdraw`: an earlier registration must not go on either. `status`: for `status.certificate`.
     """
@@ -45,6 +48,8 @@ class CertificateVerdict:
     finding: Finding
     anchors: Anchors = ()
     apply: Object | None = None
+    renew: Object | None = None
+    delete: Object | None = None
     status: Object | None = None
     withdraw: bool = False
     requeue_after: float | None = None
@@ -88,6 +93,9 @@ def _walked(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anc
 
 def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors) -> CertificateVerdict:
     live = find_certificate(observed)
+    if live is not None and was_a_namesakes(live, observed.client):
+        pending = waiting(Reason.CERTIFICATE_PENDING, "the Certificate of the deleted client of this name goes first")
+        return CertificateVerdict(finding=pending, delete=live)
     _check_names(observed, request, live)
     intent = intended_certificate(observed.client, request.client, wanted, request.subject, observed.settings.trust_domain)
     if live is None or not is_as_intended(intent, live):
@@ -100,7 +108,7 @@ def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Ancho
         return CertificateVerdict(finding=_why_not_ready(observed, wanted, live), requeue_after=PENDING_LIMIT)
     current = current_request(live, observed.requests)
     if current is None:
-        return CertificateVerdict(finding=_request_missing(live), requeue_after=PENDING_LIMIT)
+        return _without_request(live, observed.now)
     issued = _read(current)
     _check_leaf(observed, request, issued)
     anchors = own or _issuing_anchors(observed, wanted, issued)
@@ -149,7 +157,7 @@ def _is_ready(live: Object) -> bool:
     ready = condition(live, "Ready")
     generation = live["metadata"].get("generation")
     is_current = ready.get("observedGeneration", generation) == generation
-    return ready.get("status") == "True" and is_current and bool((live.get("status") or {}).get("revision"))
+    return ready.get("status") == "True" and is_current
 
 
 def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
@@ -174,13 +182,37 @@ def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
     return waiting(Reason.CERTIFICATE_PENDING, "cert-manager has not issued the certificate yet")
 
 
-def _request_missing(live: Object) -> Finding:
-    revision = (live.get("status") or {}).get("revision")
-    return waiting(
-        Reason.CERTIFICATE_PENDING,
-        f"the CertificateRequest of revision {revision} is not there; if it stays away, have the Certificate renewed "
-        f"(cmctl renew {live['metadata']['name']}), because leaf and CA are read from it",
+def _without_request(live: Object, now: datetime) -> CertificateVerdict:
+    """cert-manager took over a Secret that was there and issued nothing, or the request was tidied away.
+
+    Leaf and CA are read from the request, so it has to issue once more; not while it does, or has failed and waits.
+    """
+    issuing = condition(live, "Issuing")
+    if issuing.get("status") == "False":
+        return CertificateVerdict(
+            finding=waiting(Reason.CERTIFICATE_FAILED, f"cert-manager: {issuing.get('message')}"),
+            requeue_after=PENDING_LIMIT,
+        )
+    pending = waiting(Reason.CERTIFICATE_PENDING, "cert-manager is asked to issue anew: what it issued cannot be seen")
+    return CertificateVerdict(
+        finding=pending,
+        renew=None if issuing.get("status") == "True" else _renewed(live, now),
+        requeue_after=PENDING_LIMIT,
     )
+
+
+def _renewed(live: Object, now: datetime) -> Object:
+    """As `cmctl renew` does it."""
+    issuing = {
+        "type": "Issuing",
+        "status": "True",
+        "reason": "ManuallyTriggered",
+        "message": "Holdfast reads what was issued from the CertificateRequest, and there is none",
+        "lastTransitionTime": timestamp(now),
+    }
+    metadata = {k: live["metadata"][k] for k in ("namespace", "name")}
+    kind = Kind.CERTIFICATE
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "status": {"conditions": [issuing]}}
 
 
 def _issued(

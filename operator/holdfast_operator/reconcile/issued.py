@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
-from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.ports import Kind, Object
 
 REVISION = "cert-manager.io/certificate-revision"
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
@@ -30,12 +30,25 @@ def current_request(certificate: Object, requests: Iterable[Object]) -> Object |
     revision = (certificate.get("status") or {}).get("revision")
     for request in requests:
         annotations = request["metadata"].get("annotations") or {}
-        if (annotations.get(CERTIFICATE_NAME), annotations.get(REVISION)) == (
-            certificate["metadata"]["name"],
-            str(revision),
-        ) and (request.get("status") or {}).get("certificate"):
+        if (
+            (annotations.get(CERTIFICATE_NAME), annotations.get(REVISION))
+            == (
+                certificate["metadata"]["name"],
+                str(revision),
+            )
+            and (request.get("status") or {}).get("certificate")
+            and _is_of(request, certificate)
+        ):
             return request
     return None
+
+
+def _is_of(request: Object, certificate: Object) -> bool:
+    """Not of an earlier Certificate of the same name, whose requests are collected a little later than itself."""
+    owners = [
+        r.get("uid") for r in request["metadata"].get("ownerReferences") or () if r.get("kind") == Kind.CERTIFICATE.kind
+    ]
+    return not owners or certificate["metadata"].get("uid") in owners
 
 
 def read_issued(request: Object) -> Issued:

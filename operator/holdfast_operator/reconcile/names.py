@@ -79,6 +79,18 @@ def owner_reference(client: Object) -> dict[str, Any]:
     }
 
 
+def was_a_namesakes(child: Object, client: Object) -> bool:
+    """Whether a deleted client of this name controlled the child, which the garbage collector has yet to take."""
+    references = child["metadata"].get("ownerReferences") or ()
+    name, uid = client["metadata"]["name"], client["metadata"]["uid"]
+    return any(
+        r.get("controller")
+        and (r.get("apiVersion"), r.get("kind")) == (Kind.OAUTH_CLIENT.api_version, Kind.OAUTH_CLIENT.kind)
+        and (r.get("name"), r.get("uid") != uid) == (name, True)
+        for r in references
+    )
+
+
 def is_owned_by(child: Object, client: Object) -> bool:
     """Whether this very client controls the child."""
     references = child["metadata"].get("ownerReferences") or ()

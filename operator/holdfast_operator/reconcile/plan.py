@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
 from holdfast.policy.model import EffectivePolicy
 from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused
-from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan
+from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan, RenewCertificate
 from holdfast_operator.reconcile.certificate import CertificateVerdict, find_certificate, judge_certificate
 from holdfast_operator.reconcile.conditions import first_in_the_way, ready, with_kstatus
 from holdfast_operator.reconcile.deletion import plan_deletion
@@ -115,10 +115,13 @@ def _registration(
 
 def _not_asked_for(verdict: CertificateVerdict) -> CertificateVerdict:
     """A client that is not accepted gets no Certificate; one that it has stays."""
-    if verdict.apply is None:
+    if verdict.apply is None and verdict.renew is None:
         return verdict
     return replace(
-        verdict, apply=None, finding=unjudged(verdict.finding.reason, "not asked for: the client is not accepted")
+        verdict,
+        apply=None,
+        renew=None,
+        finding=unjudged(verdict.finding.reason, "not asked for: the client is not accepted"),
     )
 
 
@@ -160,6 +163,10 @@ def _former_certificate(observed: Observed, registration: RegistrationVerdict) -
 def _certificate_actions(observed: Observed, verdict: CertificateVerdict) -> tuple[Action, ...]:
     if verdict.apply is not None:
         return (ApplyCertificate(verdict.apply),)
+    if verdict.renew is not None:
+        return (RenewCertificate(verdict.renew),)
+    if verdict.delete is not None:
+        return (DeleteCertificate(verdict.delete["metadata"]["name"], verdict.delete["metadata"]["uid"]),)
     live = find_certificate(observed)
     brings_own = verdict.finding.reason is Reason.OWN_CERTIFICATE
     if brings_own and live is not None and is_owned_by(live, observed.client):
