@@ -69,7 +69,8 @@ def command(
         else:
             _call(auth, url)
     except TokenRefused as error:
-        raise Failure(str(error), REFUSED) from error
+        decision = f" (decision {error.decision} in the server's audit log)" if error.decision else ""
+        raise Failure(f"{error}{decision}", REFUSED) from error
     except (ClientError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise Failure(str(error) or type(error).__name__) from error
 

@@ -161,6 +161,15 @@ def test_an_issuer_that_does_not_exist_is_told_and_heals(process: DevProcess) ->
     assert process.token("third").status_code == 200
 
 
+def test_a_resource_that_will_be_refused_is_said_beforehand(process: DevProcess) -> None:
+    process.write(
+        "a.yaml", client().replace('resources: ["https://orders.shop.svc"]', 'resources: ["https://nobody.fin.svc"]')
+    )
+
+    process.wait_for(lambda: "Ready, but:" in process.said)
+    assert "https://nobody.fin.svc" in process.said.rpartition("Ready, but:")[2]
+
+
 def test_a_policy_shortens_tokens(process: DevProcess) -> None:
     process.write(
         "p.yaml",

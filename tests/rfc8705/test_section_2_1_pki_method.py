@@ -132,6 +132,7 @@ async def test_m17_an_expired_issuer_is_refused(server: RunningServer) -> None:
     "changes",
     [
         pytest.param({"usages": [ExtendedKeyUsageOID.SERVER_AUTH]}, id="m18 server only"),
+        pytest.param({"usages": [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]}, id="m18 any"),
         pytest.param({"digital_signature": False}, id="m19 no digitalSignature"),
         pytest.param({"ca": True}, id="m20 a CA"),
         pytest.param(
@@ -142,6 +143,10 @@ async def test_m17_an_expired_issuer_is_refused(server: RunningServer) -> None:
 )
 async def test_a_leaf_that_may_not_be_a_clients_is_refused(server: RunningServer, changes: dict[str, Any]) -> None:
     await _assert_refused(server, server.ca.issue(uris=[URI], **changes))
+
+
+async def test_m18_a_leaf_without_extended_key_usage_may_be_used_for_anything(server: RunningServer) -> None:
+    assert (await server.token(server.ca.issue(uris=[URI], client_auth=False))).status_code == 200
 
 
 async def test_m24_a_weak_key_is_refused_as_json(server: RunningServer) -> None:

@@ -62,7 +62,7 @@ def _judge(client: ServedClient, chain: PresentedChain, at: datetime) -> _Verdic
     try:
         peer = _parse(chain)
         begun = min(max(at, peer.leaf.not_before), at + _CLOCK_SKEW)
-        path = verify_path(peer, client.anchors, at=begun)
+        path = verify_path(peer, client.anchors, at=begun, require_client_auth_usage=False)  # but clientAuth if any (M-18)
         if client.metadata.subject is None:
             raise PathError("the client has no subject rule")
         verify_subject(peer.leaf, client.metadata.subject)  # of the leaf alone (M-12)

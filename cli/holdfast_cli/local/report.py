@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.api.v1alpha1.conditions import Reason
 from holdfast_operator.adapters.folder.cluster import FolderCluster
 from holdfast_operator.adapters.folder.documents import Problem
 from holdfast_operator.reconcile.names import is_owned_by
@@ -41,6 +42,8 @@ class ClientState:
     key_file: str | None = None
     chain_file: str | None = None
     expires: str | None = None
+    reservation: str = ""
+    """What a ready client will not get all the same: a resource that it is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ async def make_report(cluster: FolderCluster, addresses: Addresses) -> Report:
 
 async def _client(obj: Object, cluster: FolderCluster) -> ClientState:
     meta, status = obj["metadata"], obj.get("status", {})
-    ready = _condition(obj, "Ready")
+    ready, accepted = _condition(obj, "Ready"), _condition(obj, "Accepted")
     current = status.get("observedGeneration") == meta["generation"] and "deletionTimestamp" not in meta
     files = await _files(obj, cluster)
     return ClientState(
@@ -94,6 +97,7 @@ async def _client(obj: Object, cluster: FolderCluster) -> ClientState:
         key_file=files.get("tls.key"),
         chain_file=files.get("ca.crt"),
         expires=status.get("certificate", {}).get("notAfter"),
+        reservation="" if accepted.get("reason") == Reason.ACCEPTED else accepted.get("message", ""),
     )
 
 

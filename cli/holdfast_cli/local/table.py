@@ -22,7 +22,7 @@ def render(report: Report) -> str:
     if report.notes:
         parts.append("Left alone:\n" + _indented(report.notes))
     parts.append(f"Issuer  {printable(report.addresses.issuer)}")
-    example = next((c for c in report.clients if c.ready and c.cert_file), None)
+    example = next((c for c in report.clients if c.ready and c.cert_file and not c.reservation), None)
     if example is not None:
         parts.append("Get a token:\n" + curl(example, report.addresses))
     return "\n\n".join(parts) + "\n"
@@ -44,7 +44,9 @@ def _clients(clients: Sequence[ClientState]) -> str:
     ]
     text = _table([head, *rows])
     why = [f"{c.namespace}/{c.name}: {c.message}" for c in clients if not c.ready]
-    return text + ("\n\nNot ready:\n" + _indented(why) if why else "")
+    but = [f"{c.namespace}/{c.name}: {c.reservation}" for c in clients if c.ready and c.reservation]
+    text += "\n\nNot ready:\n" + _indented(why) if why else ""
+    return text + ("\n\nReady, but:\n" + _indented(but) if but else "")
 
 
 def _policies(report: Report) -> str:

@@ -17,9 +17,13 @@ class IdentityError(ClientError):
 
 
 class TokenRefused(ClientError):
-    """The token endpoint answered with an error (RFC 6749 section 5.2). `status`: of HTTP."""
+    """The token endpoint answered with an error (RFC 6749 section 5.2). `status`: of HTTP.
 
-    def __init__(self, error: str, error_description: str, status: int) -> None:
+    `decision`: the id under which the server's audit log has the reason, empty where the server names none.
+    """
+
+    def __init__(self, error: str, error_description: str, status: int, decision: str = "") -> None:
+        self.decision = decision
         self.error = error
         self.error_description = error_description
         self.status = status

@@ -126,7 +126,8 @@ def _refusal(answer: httpx.Response, document: dict[str, Any], url: str) -> Toke
     error, description = document.get("error"), document.get("error_description")
     if not isinstance(error, str) or answer.status_code >= 500:
         return TokenUnavailable(f"{url}: status {answer.status_code}, error {error!r:.80}", _retry_after(answer))
-    return TokenRefused(error, description if isinstance(description, str) else "", answer.status_code)
+    told = description if isinstance(description, str) else ""
+    return TokenRefused(error, told, answer.status_code, answer.headers.get("holdfast-decision", ""))
 
 
 def _retry_after(answer: httpx.Response) -> int | None:
