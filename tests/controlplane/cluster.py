@@ -238,6 +238,10 @@ ready after {seconds:.0f} s; Ctrl-C stops it and leaves nothing behind. In anoth
   kubectl apply -f manifests/quickstart/
   kubectl wait --for=condition=Ready oauthclients.holdfast.dev --all --all-namespaces
   kubectl get oauthclients.holdfast.dev -A
+  kubectl get secret orders-mtls -n shop -o 'go-template={{{{index .data "tls.crt" | base64decode}}}}' > tls.crt
+  kubectl get secret orders-mtls -n shop -o 'go-template={{{{index .data "tls.key" | base64decode}}}}' > tls.key
+  curl --cacert {cluster.ca_file} --cert tls.crt --key tls.key \\
+    -d grant_type=client_credentials -d client_id=shop.orders {cluster.mtls_issuer}/oauth2/token
 
 issuer          {cluster.issuer}
 token endpoint  {cluster.mtls_issuer}/oauth2/token
