@@ -21,6 +21,7 @@ async def test_a_sample_alone_is_ready_and_its_policies_accepted(path: Path, tmp
     (tmp_path / "manifests").mkdir()
     shutil.copy(path, tmp_path / "manifests")
     plane = LocalPlane(LocalOptions(root=tmp_path / "manifests", data=tmp_path / "data", ports=Ports(0, 0)), system_clock)
+    plane.hold()
     await plane.start()
     try:
         report = await plane.report()

@@ -135,8 +135,8 @@ class ControlPlane:
         self._write_credentials()
         self._start_etcd()
         self._start_apiserver()
-        self._start_controllers()
         self._install_crds([self.binaries.cert_manager_crds, *([crds] if crds.is_dir() else [])])
+        self._start_controllers()  # the garbage collector looks for kinds that came later only every 30 s
         self._start_cert_manager()
         self._install_issuers()
 
