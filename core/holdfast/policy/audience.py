@@ -1,4 +1,4 @@
-"""For which audience, and with which scopes, a token may be issued (RFC 8707, DESIGN of audiences).
+"""For which audience, and with which scopes, a token may be issued (RFC 8707 section 2).
 
 An audience is owned by the client whose `resourceServer` names it; its `allowFrom` says who may ask. One that nobody
 owns may be asked for only where a policy lists it. Pure; the registry finds the owner.
