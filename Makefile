@@ -33,7 +33,7 @@ demo: setup  ## one client, its bound token, and thieves who get nowhere
 	@$(BIN)/python -m tools.demo
 
 test: setup  ## every test, against a real control plane and cert-manager (built once)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup  ## format, lint, types, layers, freshness of generated files
 	$(BIN)/ruff format --check .
