@@ -17,8 +17,8 @@ from holdfast_cli.failure import Failure
 from holdfast_cli.local import table
 from holdfast_cli.local.composition import LocalOptions, LocalPlane
 from holdfast_cli.local.data_folder import Ports, StartRefused
-from holdfast_cli.local.printable import printable
 from holdfast_cli.local.ready_file import ReadyFile
+from holdfast_cli.terminal import visible
 
 STOP_LIMIT = 4.0  # seconds; the contract says 5 from signal to exit
 
@@ -53,7 +53,7 @@ def command(folder: Path, data: Path, public_port: int, mtls_port: int, ready_fi
     try:
         uvloop.run(_run(options, ReadyFile(ready_file.absolute() if ready_file else None)))
     except StartRefused as error:
-        raise Failure(printable(" ".join(str(error).split()))) from error
+        raise Failure(visible(" ".join(str(error).split()))) from error
 
 
 async def _run(options: LocalOptions, ready: ReadyFile) -> None:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast_cli.local.printable import printable
 from holdfast_cli.local.ready_file import content
 from holdfast_cli.local.report import Addresses, ClientState, PolicyState, Report
 from holdfast_cli.local.table import MOST_LINES, render
+from holdfast_cli.terminal import visible
 
 ADDRESSES = Addresses(
     issuer="https://127.0.0.1:1",
@@ -54,4 +54,4 @@ def test_what_steers_a_terminal_is_written_as_an_escape(bad: str) -> None:
 
 
 def test_letters_of_any_writing_stay_as_they_are() -> None:
-    assert printable("Müller, 東京, a b") == "Müller, 東京, a b"
+    assert visible("Müller, 東京, a b") == "Müller, 東京, a b"

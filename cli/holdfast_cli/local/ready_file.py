@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast_cli.local.data_folder import StartRefused
-from holdfast_cli.local.printable import printable
 from holdfast_cli.local.report import Report
+from holdfast_cli.terminal import visible
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class ReadyFile:
             if not self._was_written:
                 raise StartRefused(problem) from error
             if not self._failing:
-                log.error("%s", printable(problem))
+                log.error("%s", visible(problem))
             self._failing = True
         else:
             self._was_written, self._failing = True, False
@@ -74,7 +74,7 @@ class ReadyFile:
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
-            log.error("%s", printable(f"ready file {self._path}: cannot be removed: {error.strerror}"))
+            log.error("%s", visible(f"ready file {self._path}: cannot be removed: {error.strerror}"))
 
 
 def _replace(path: Path, report: Report) -> None:

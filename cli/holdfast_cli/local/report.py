@@ -5,11 +5,11 @@ Owns the reading of objects for people and scripts. Neighbours: `ready_file` and
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast_operator.adapters.folder.cluster import FolderCluster
 from holdfast_operator.adapters.folder.documents import Problem
+from holdfast_operator.reconcile.issued import condition
 from holdfast_operator.reconcile.names import is_owned_by
 from holdfast_operator.reconcile.ports import Kind, Object
 
@@ -83,7 +83,7 @@ async def make_report(cluster: FolderCluster, addresses: Addresses) -> Report:
 
 async def _client(obj: Object, cluster: FolderCluster) -> ClientState:
     meta, status = obj["metadata"], obj.get("status", {})
-    ready, accepted = _condition(obj, "Ready"), _condition(obj, "Accepted")
+    ready, accepted = condition(obj, "Ready"), condition(obj, "Accepted")
     current = status.get("observedGeneration") == meta["generation"] and "deletionTimestamp" not in meta
     files = await _files(obj, cluster)
     return ClientState(
@@ -133,15 +133,10 @@ def _left_out(problems: Iterable[Problem], known: set[tuple[str, str]]) -> list[
 
 
 def _policy(obj: Object) -> PolicyState:
-    accepted = _condition(obj, "Accepted")
+    accepted = condition(obj, "Accepted")
     return PolicyState(
         name=obj["metadata"]["name"],
         accepted=accepted.get("status") == "True",
         matched=obj.get("status", {}).get("matchedClients", 0),
         message=accepted.get("message", "not looked at yet"),
     )
-
-
-def _condition(obj: Object, kind: str) -> dict[str, Any]:
-    conditions: list[dict[str, Any]] = obj.get("status", {}).get("conditions", [])
-    return next((c for c in conditions if c["type"] == kind), {})

@@ -6,8 +6,8 @@ Owns layout alone. Neighbours: `report` is what it says.
 import shlex
 from collections.abc import Sequence
 
-from holdfast_cli.local.printable import printable
 from holdfast_cli.local.report import Addresses, ClientState, Report
+from holdfast_cli.terminal import visible
 
 MOST_LINES = 50  # of one list; a person mends the first and looks again
 
@@ -21,7 +21,7 @@ def render(report: Report) -> str:
         parts.append("Wrong in the folder (what was good before stays in force):\n" + _indented(report.problems))
     if report.notes:
         parts.append("Left alone:\n" + _indented(report.notes))
-    parts.append(f"Issuer  {printable(report.addresses.issuer)}")
+    parts.append(f"Issuer  {visible(report.addresses.issuer)}")
     example = next((c for c in report.clients if c.ready and c.cert_file and not c.reservation), None)
     if example is not None:
         parts.append("Get a token:\n" + curl(example, report.addresses))
@@ -32,7 +32,7 @@ def curl(client: ClientState, addresses: Addresses) -> str:
     """A line that fetches a token for the client."""
     words = ["curl", "--cacert", addresses.ca_file, "--cert", client.cert_file or "", "--key", client.key_file or ""]
     words += ["-d", "grant_type=client_credentials", "-d", f"client_id={client.client_id}", addresses.mtls_token_endpoint]
-    return printable(shlex.join(words))
+    return visible(shlex.join(words))
 
 
 def _clients(clients: Sequence[ClientState]) -> str:
@@ -57,13 +57,13 @@ def _policies(report: Report) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    shown = [[printable(cell) for cell in row] for row in rows]
+    shown = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown)
 
 
 def _indented(lines: Sequence[str]) -> str:
-    shown = [f"  {printable(line)}" for line in lines[:MOST_LINES]]
+    shown = [f"  {visible(line)}" for line in lines[:MOST_LINES]]
     if len(lines) > MOST_LINES:
         shown.append(f"  and {len(lines) - MOST_LINES} more")
     return "\n".join(shown)
