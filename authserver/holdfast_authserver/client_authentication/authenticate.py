@@ -6,30 +6,34 @@ wrongly authenticated clients cannot be told apart from outside (E-02).
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from holdfast.oauth.errors import InvalidClient, InvalidRequest, UnauthorizedClient
 from holdfast.policy.model import MTLS_METHODS
 from holdfast_authserver.client_authentication import tls_client_auth
 from holdfast_authserver.client_authentication.presented import PresentedCredentials
 from holdfast_authserver.registry.snapshot import ServedClient, Snapshot
-from holdfast_authserver.transport.presented import PresentedChain
 
 
 class Method(Protocol):
     """How a client proves who it is."""
 
-    def verify(self, client: ServedClient, chain: PresentedChain | None, at: datetime) -> datetime:
-        """The moment at which the proof ends. Raises InvalidClient."""
+    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime | None:
+        """The moment at which the certificate that tokens are bound to ends (None: no certificate). Raises InvalidClient."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedClient:
-    """A client that proved who it is. `thumbprint`, `expires`: of the certificate it proved it with."""
+    """A client that proved who it is. `method`: how.
+
+    `thumbprint` and `expires` are of the certificate on the connection, whichever method: a token may be bound to it
+    (RFC 8705 section 3). None: there is none to bind to.
+    """
 
     served: ServedClient
-    thumbprint: str
-    expires: datetime
+    method: str
+    thumbprint: str | None
+    expires: datetime | None
 
 
 class ClientAuthentication:
@@ -38,30 +42,26 @@ class ClientAuthentication:
     def __init__(self) -> None:
         self.methods: dict[str, Method] = {tls_client_auth.NAME: tls_client_auth.TlsClientAuth()}
 
-    def authenticate(self, presented: PresentedCredentials, snapshot: Snapshot, at: datetime) -> AuthenticatedClient:
+    async def authenticate(self, presented: PresentedCredentials, snapshot: Snapshot, at: datetime) -> AuthenticatedClient:
         """Raises InvalidClient, InvalidRequest (two methods at once, M-08), UnauthorizedClient (a policy says no)."""
         client = snapshot.clients.get(presented.client_id)
-        if presented.explicit:
-            _refuse_explicit(presented, client)
         if client is None:
             raise InvalidClient("unknown client")
         if client.metadata.suspended:
             raise InvalidClient("the client is suspended")
-        method = self.methods.get(client.metadata.token_endpoint_auth_method)
+        name = client.metadata.token_endpoint_auth_method
+        method = self.methods.get(name)
         if method is None:
-            raise InvalidClient(f"method {client.metadata.token_endpoint_auth_method!r} is not served")
-        expires = method.verify(client, presented.chain, at)
+            raise InvalidClient(f"method {name!r} is not served")
+        expires = await method.verify(client, presented, at)
+        if presented.explicit and name in MTLS_METHODS:
+            _refuse_second(presented.explicit[0])
         if not client.decision.allowed:
             raise UnauthorizedClient(f"policy: {client.decision.reason}: {client.decision.message}")
-        assert presented.chain is not None  # every method of the table verified one
-        return AuthenticatedClient(client, presented.chain.thumbprint, expires)
+        thumbprint = None if presented.chain is None else presented.chain.thumbprint
+        return AuthenticatedClient(client, name, thumbprint, expires)
 
 
-def _refuse_explicit(presented: PresentedCredentials, client: ServedClient | None) -> None:
-    """Nobody is registered with an explicit method; with a certificate beside it, it is a second one (M-08)."""
-    by_certificate = client is None or client.metadata.token_endpoint_auth_method in MTLS_METHODS
-    if by_certificate and presented.chain is not None:
-        raise InvalidRequest(
-            f"{presented.explicit[0]} beside a client certificate", description="use one authentication method"
-        )
-    raise InvalidClient(f"{presented.explicit[0]} is not the method of this client")
+def _refuse_second(explicit: str) -> NoReturn:
+    """Only who proved to be the client by its certificate is told that something stands beside it (M-08, E-02)."""
+    raise InvalidRequest(f"{explicit} beside a client certificate", description="use one authentication method")

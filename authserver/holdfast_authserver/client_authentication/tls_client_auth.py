@@ -11,6 +11,7 @@ from holdfast.oauth.errors import InvalidClient
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
 from holdfast.x509.chain import MAX_CHAIN, PathError, verify_path
 from holdfast.x509.subject import SubjectMismatch, verify_subject
+from holdfast_authserver.client_authentication.presented import PresentedCredentials
 from holdfast_authserver.registry.snapshot import ServedClient
 from holdfast_authserver.transport.presented import PresentedChain
 
@@ -38,8 +39,9 @@ class TlsClientAuth:
     def __init__(self) -> None:
         self._verdicts: dict[tuple[str, bytes], _Verdict] = {}
 
-    def verify(self, client: ServedClient, chain: PresentedChain | None, at: datetime) -> datetime:
+    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime:
         """Answers with the end of the certificate. Raises InvalidClient."""
+        chain = presented.chain
         if chain is None:
             raise InvalidClient("no client certificate on the connection")
         key = (client.metadata.client_id, chain.digest)

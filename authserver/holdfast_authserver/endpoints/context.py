@@ -42,12 +42,12 @@ class EndpointContext:
         except SigningKeyError as error:
             raise TemporarilyUnavailable(f"signing key: {error}") from error
 
-    def authenticate(self, received: Received, at: datetime) -> AuthenticatedClient:
+    async def authenticate(self, received: Received, at: datetime) -> AuthenticatedClient:
         """The same at every direct endpoint (M-09). Raises InvalidClient, InvalidRequest, UnauthorizedClient."""
         if received.form is None:
             raise InvalidRequest("the form was not read")
         presented = read_credentials(received.form, received.authorization, received.chain)
-        return self.authentication.authenticate(presented, self.keeper.snapshot, at)
+        return await self.authentication.authenticate(presented, self.keeper.snapshot, at)
 
     def check_hold(self) -> None:
         """Raises TemporarilyUnavailable."""

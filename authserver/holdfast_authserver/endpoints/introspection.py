@@ -22,7 +22,7 @@ class IntrospectionEndpoint:
         context = self._context
         form = await received.read_form()
         at = context.clock()
-        caller = context.authenticate(received, at).served.metadata.client_id
+        caller = (await context.authenticate(received, at)).served.metadata.client_id
         claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
         reason = self._why_inactive(claims, caller, at)
         context.audit.record(

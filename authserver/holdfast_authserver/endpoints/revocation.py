@@ -22,7 +22,7 @@ class RevocationEndpoint:
         context = self._context
         form = await received.read_form()
         at = context.clock()
-        caller = context.authenticate(received, at).served.metadata
+        caller = (await context.authenticate(received, at)).served.metadata
         claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
         if claims is None or claims.exp <= at.timestamp() or context.keeper.is_revoked(claims.jti):
             return EMPTY

@@ -25,7 +25,7 @@ class TokenEndpoint:
         request = TokenRequest.from_form(await received.read_form())
         context.check_hold()
         at = context.clock()
-        client = context.authenticate(received, at)
+        client = await context.authenticate(received, at)
         granted = self._grant(request.grant_type, client)(
             client,
             request,

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from holdfast.oauth.client_metadata import ClientMetadata
-from holdfast.oauth.errors import InvalidClient, InvalidScope, InvalidTarget
+from holdfast.oauth.errors import InvalidClient, InvalidRequest, InvalidScope, InvalidTarget
 from holdfast.oauth.messages import TokenRequest
 from holdfast.policy.audience import AudienceDecision, decide_audience, default_audience
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
@@ -14,8 +14,10 @@ NAME = "client_credentials"
 
 
 def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantContext) -> Granted:
-    """Raises InvalidScope, InvalidTarget, InvalidClient (the certificate ends now)."""
+    """Raises InvalidScope, InvalidTarget, InvalidClient (the certificate ends now), InvalidRequest (none to bind to)."""
     metadata = client.served.metadata
+    if metadata.certificate_bound and client.thumbprint is None:
+        raise InvalidRequest("no certificate to bind to", description="a bound token needs a client certificate")
     _check_scope(metadata, request.scope)
     decided = _audience(client.served, request, context)
     if request.scope and not decided.scopes:
@@ -51,11 +53,13 @@ def _audience(served: ServedClient, request: TokenRequest, context: GrantContext
     return decided
 
 
-def _lifetime(served: ServedClient, expires: datetime, context: GrantContext) -> int:
+def _lifetime(served: ServedClient, expires: datetime | None, context: GrantContext) -> int:
     """The client's own or the server's default, within the policy's maximum and the certificate's life (M-75)."""
     lifetime = served.metadata.token_lifetime or context.default_lifetime
     if served.policy.max_lifetime is not None:
         lifetime = min(lifetime, served.policy.max_lifetime)
+    if expires is None:
+        return lifetime
     remaining = int(expires.timestamp()) - int(context.at.timestamp())
     if remaining <= 0:
         raise InvalidClient("the certificate ends now")
