@@ -9,8 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from holdfast.oauth.jwks import Jwk, JwkError, jwk_set_to_json, parse_jwk_set
 from holdfast.x509.subject import SubjectKind, SubjectRule, SubjectRuleError, parse_subject_rule
 
 SUBJECT_MEMBERS: Mapping[SubjectKind, str] = {
@@ -75,11 +77,21 @@ class ResourceServer:
     allow_from: tuple[AllowedRequester, ...] | None
 
 
+class TokenFormat(StrEnum):
+    """What an access token is to whoever carries it: readable claims (RFC 9068), or nothing but a handle (RFC 7662)."""
+
+    JWT = "JWT"
+    OPAQUE = "Opaque"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientMetadata:
     """A registered client. Tuples keep the order of the manifest: the first resource is the default audience.
 
     `token_lifetime`: seconds, None for the server's default. `policy`: hash of the effective policy that rules it.
+    `jwks` or `jwks_uri`: the keys of a client that is known by them (RFC 7591 section 2); None: none are registered.
+    `accept_expired_certificate`: a registered self-signed certificate counts outside its validity period as well.
+    The two algorithms: None for whatever the server allows.
     """
 
     client_id: str
@@ -95,6 +107,12 @@ class ClientMetadata:
     token_lifetime: int | None
     suspended: bool
     policy: str
+    jwks: tuple[Jwk, ...] | None = None
+    jwks_uri: str | None = None
+    token_endpoint_auth_signing_alg: str | None = None
+    introspection_signed_response_alg: str | None = None
+    accept_expired_certificate: bool = False
+    token_format: TokenFormat = TokenFormat.JWT
 
     @property
     def digest(self) -> str:
@@ -131,7 +149,24 @@ def to_json(client: ClientMetadata) -> dict[str, Any]:
     }
     if client.subject is not None:
         value[SUBJECT_MEMBERS[client.subject.kind]] = client.subject.value
+    _add_optional(value, client)
     return value
+
+
+def _add_optional(value: dict[str, Any], client: ClientMetadata) -> None:
+    """What most clients do without is left out, so that a registration reads as it was meant."""
+    if client.jwks is not None:
+        value["jwks"] = jwk_set_to_json(client.jwks)
+    for member in _OPTIONAL_TEXTS:
+        if (text := getattr(client, member)) is not None:
+            value[member] = text
+    if client.accept_expired_certificate:
+        value["holdfast"]["accept_expired_certificate"] = True
+    if client.token_format is not TokenFormat.JWT:
+        value["holdfast"]["token_format"] = client.token_format.value
+
+
+_OPTIONAL_TEXTS = ("jwks_uri", "token_endpoint_auth_signing_alg", "introspection_signed_response_alg")
 
 
 def _resource_server_to_json(server: ResourceServer | None) -> dict[str, Any] | None:
@@ -185,7 +220,13 @@ class _Reader:
             token_lifetime=self._lifetime(),
             suspended=self._flag(self.own, "suspended", "holdfast."),
             policy=self._text(self.own, "policy", "holdfast."),
+            jwks=self._jwks(),
+            **{member: self._optional_text(member) for member in _OPTIONAL_TEXTS},
+            accept_expired_certificate="accept_expired_certificate" in self.own
+            and self._flag(self.own, "accept_expired_certificate", "holdfast."),
+            token_format=self._token_format(),
         )
+        self._check_keys(client)
         if self.problems:
             raise InvalidClientMetadata(tuple(self.problems))
         return client
@@ -231,6 +272,32 @@ class _Reader:
         if self.own.get("token_lifetime") is None:
             return None
         return self._count(self.own, "token_lifetime", "holdfast.")
+
+    def _optional_text(self, name: str) -> str | None:
+        return self._text(self.top, name) if name in self.top else None
+
+    def _jwks(self) -> tuple[Jwk, ...] | None:
+        if "jwks" not in self.top:
+            return None
+        try:
+            return parse_jwk_set(self.top["jwks"])
+        except JwkError as error:
+            self.problems.append(Problem("jwks", str(error)))
+            return None
+
+    def _token_format(self) -> TokenFormat:
+        value = self.own.get("token_format", TokenFormat.JWT.value)
+        if value in set(TokenFormat):
+            return TokenFormat(value)
+        self._say("holdfast.token_format", "JWT or Opaque", value)
+        return TokenFormat.JWT
+
+    def _check_keys(self, client: ClientMetadata) -> None:
+        """Keys come by value or by reference, never both (RFC 7591 section 2), and a reference is https."""
+        if client.jwks is not None and client.jwks_uri is not None:
+            self.problems.append(Problem("jwks_uri", "expected either jwks or jwks_uri, found both"))
+        if client.jwks_uri and not client.jwks_uri.startswith("https://"):
+            self._say("jwks_uri", "an https URL", client.jwks_uri)
 
     def _subject(self) -> SubjectRule | None:
         found = [(kind, member) for kind, member in SUBJECT_MEMBERS.items() if member in self.top]

@@ -19,6 +19,10 @@ class DenialReason(StrEnum):
     AUDIENCE_NOT_ALLOWED = "AudienceNotAllowed"
     RESOURCE_NOT_ALLOWED = "ResourceNotAllowed"
     SCOPE_NOT_ALLOWED = "ScopeNotAllowed"
+    GRANT_TYPE_NOT_ALLOWED = "GrantTypeNotAllowed"
+    KEYS_MISSING = "KeysMissing"
+    DURATION_TOO_LONG = "DurationTooLong"
+    TRUST_ANCHOR_NOT_ALLOWED = "TrustAnchorNotAllowed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,34 @@ default holds. That makes the merge a union of entries: order never matters, and
 import hashlib
 import json
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 MTLS_METHODS = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 """What a client may authenticate with where no policy says otherwise (RFC 8705 section 2)."""
+
+
+DEFAULT_MIN_RSA_BITS = 2048
+DEFAULT_MIN_EC_BITS = 224
+"""The least that is taken where no policy asks for more (RFC 9325 section 4.5); no policy can ask for less."""
+
+
+class DnMatching(StrEnum):
+    """How values of distinguished names compare: as RFC 4517 section 4.2.15 has it, or case for case."""
+
+    STANDARD = "Standard"
+    EXACT = "Exact"
+
+
+class RevocationMode(StrEnum):
+    """What a certificate needs to be told of no revocation: nothing; no CRL that lists it; a CRL that covers it."""
+
+    DISABLED = "Disabled"
+    SOFT_FAIL = "SoftFail"
+    HARD_FAIL = "HardFail"
+
+
+REVOCATION_BY_STRICTNESS = (RevocationMode.DISABLED, RevocationMode.SOFT_FAIL, RevocationMode.HARD_FAIL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +79,21 @@ class Policy:
     """Audiences an API may own beyond those its namespace has by right."""
     allowed_client_ids: frozenset[str] | None = None
     """Client ids (`*` at the end: any ending) a client may choose beyond `<namespace>.…`; `{namespace}` is filled in."""
+    allowed_anchors: frozenset[str] | None = None
+    """SHA-256, hex, of the DER of each CA certificate that may be a trust anchor."""
+    min_rsa_bits: int | None = None
+    min_ec_bits: int | None = None
+    max_certificate_duration: int | None = None
+    """Seconds from the beginning of a certificate to its end."""
+    require_client_auth_usage: bool | None = None
+    """Whether a leaf has to have an extended key usage that names clientAuth (RFC 5280 section 4.2.1.12)."""
+    dn_matching: DnMatching | None = None
+    revocation: RevocationMode | None = None
+    allowed_grant_types: frozenset[str] | None = None
+    allowed_scopes: frozenset[str] | None = None
+    """Scopes a client may have; `*` at the end of one stands for any ending."""
+    denied_thumbprints: frozenset[str] = frozenset()
+    """`x5t#S256` of certificates that nobody may use, whichever clients this policy selects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +116,15 @@ class EffectivePolicy:
     allowed_resources: tuple[frozenset[str], ...] = ()
     allowed_audiences: tuple[frozenset[str], ...] = ()
     allowed_client_ids: tuple[frozenset[str], ...] = ()
+    allowed_anchors: tuple[frozenset[str], ...] = ()
+    min_rsa_bits: int = DEFAULT_MIN_RSA_BITS
+    min_ec_bits: int = DEFAULT_MIN_EC_BITS
+    max_certificate_duration: int | None = None
+    require_client_auth_usage: bool = False
+    dn_matching: DnMatching = DnMatching.STANDARD
+    revocation: RevocationMode = RevocationMode.DISABLED
+    allowed_grant_types: tuple[frozenset[str], ...] = ()
+    allowed_scopes: tuple[frozenset[str], ...] = ()
     hash: str = field(init=False, compare=False)
     """SHA-256, hex, of the canonical JSON: the name under which the registry keeps it."""
 
@@ -100,6 +148,15 @@ def to_json(policy: EffectivePolicy) -> dict[str, Any]:
         "allowed_resources": _sorted([sorted(entry) for entry in policy.allowed_resources]),
         "allowed_audiences": _sorted([sorted(entry) for entry in policy.allowed_audiences]),
         "allowed_client_ids": _sorted([sorted(entry) for entry in policy.allowed_client_ids]),
+        "allowed_anchors": _sorted([sorted(entry) for entry in policy.allowed_anchors]),
+        "min_rsa_bits": policy.min_rsa_bits,
+        "min_ec_bits": policy.min_ec_bits,
+        "max_certificate_duration": policy.max_certificate_duration,
+        "require_client_auth_usage": policy.require_client_auth_usage,
+        "dn_matching": policy.dn_matching.value,
+        "revocation": policy.revocation.value,
+        "allowed_grant_types": _sorted([sorted(entry) for entry in policy.allowed_grant_types]),
+        "allowed_scopes": _sorted([sorted(entry) for entry in policy.allowed_scopes]),
     }
 
 
@@ -123,9 +180,26 @@ def from_json(value: dict[str, Any]) -> EffectivePolicy:
             allowed_resources=tuple(frozenset(entry) for entry in value["allowed_resources"]),
             allowed_audiences=tuple(frozenset(entry) for entry in value["allowed_audiences"]),
             allowed_client_ids=tuple(frozenset(entry) for entry in value["allowed_client_ids"]),
+            **_certificate_rules(value),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"effective policy: member {error} is missing or of the wrong type") from error
+
+
+def _certificate_rules(value: dict[str, Any]) -> dict[str, Any]:
+    """Members that the first form did not have: a policy that was stored in it asks for nothing more."""
+    duration = value.get("max_certificate_duration")
+    return {
+        "allowed_anchors": tuple(frozenset(entry) for entry in value.get("allowed_anchors", ())),
+        "min_rsa_bits": int(value.get("min_rsa_bits", DEFAULT_MIN_RSA_BITS)),
+        "min_ec_bits": int(value.get("min_ec_bits", DEFAULT_MIN_EC_BITS)),
+        "max_certificate_duration": None if duration is None else int(duration),
+        "require_client_auth_usage": bool(value.get("require_client_auth_usage", False)),
+        "dn_matching": DnMatching(value.get("dn_matching", DnMatching.STANDARD)),
+        "revocation": RevocationMode(value.get("revocation", RevocationMode.DISABLED)),
+        "allowed_grant_types": tuple(frozenset(entry) for entry in value.get("allowed_grant_types", ())),
+        "allowed_scopes": tuple(frozenset(entry) for entry in value.get("allowed_scopes", ())),
+    }
 
 
 def _subjects_to_json(subjects: AllowedSubjects) -> dict[str, list[str]]:

@@ -5,8 +5,30 @@ There are no priorities and no order. Must not know which objects match: that is
 """
 
 from collections.abc import Iterable
+from typing import Any
 
-from holdfast.policy.model import MTLS_METHODS, EffectivePolicy, Policy
+from holdfast.policy.model import (
+    DEFAULT_MIN_EC_BITS,
+    DEFAULT_MIN_RSA_BITS,
+    MTLS_METHODS,
+    REVOCATION_BY_STRICTNESS,
+    DnMatching,
+    EffectivePolicy,
+    Policy,
+    RevocationMode,
+)
+
+_CONJUNCTIONS = (
+    "allowed_subjects",
+    "allowed_issuers",
+    "allowed_resources",
+    "allowed_audiences",
+    "allowed_client_ids",
+    "allowed_anchors",
+    "allowed_grant_types",
+    "allowed_scopes",
+)
+"""Fields of both models of which every entry has to agree."""
 
 
 def resolve(
@@ -14,9 +36,8 @@ def resolve(
 ) -> EffectivePolicy:
     """The effective policy. `unaccepted`: names of matching policies that were never accepted; they deny everything."""
     found = sorted(policies, key=lambda p: p.name)
-    methods = [p.allowed_methods for p in found if p.allowed_methods is not None]
-    bound = [p.require_certificate_bound for p in found if p.require_certificate_bound is not None]
-    maxima = [p.max_lifetime for p in found if p.max_lifetime is not None]
+    methods = _named(found, "allowed_methods")
+    bound = _named(found, "require_certificate_bound")
     return EffectivePolicy(
         trust_domain=trust_domain,
         cluster_domain=cluster_domain,
@@ -24,10 +45,22 @@ def resolve(
         unaccepted=tuple(sorted(set(unaccepted))),
         allowed_methods=frozenset.intersection(*methods) if methods else MTLS_METHODS,
         require_certificate_bound=any(bound) if bound else True,
-        max_lifetime=min(maxima, default=None),
-        allowed_subjects=tuple(p.allowed_subjects for p in found if p.allowed_subjects is not None),
-        allowed_issuers=tuple(p.allowed_issuers for p in found if p.allowed_issuers is not None),
-        allowed_resources=tuple(p.allowed_resources for p in found if p.allowed_resources is not None),
-        allowed_audiences=tuple(p.allowed_audiences for p in found if p.allowed_audiences is not None),
-        allowed_client_ids=tuple(p.allowed_client_ids for p in found if p.allowed_client_ids is not None),
+        max_lifetime=min(_named(found, "max_lifetime"), default=None),
+        min_rsa_bits=max((DEFAULT_MIN_RSA_BITS, *_named(found, "min_rsa_bits"))),
+        min_ec_bits=max((DEFAULT_MIN_EC_BITS, *_named(found, "min_ec_bits"))),
+        max_certificate_duration=min(_named(found, "max_certificate_duration"), default=None),
+        require_client_auth_usage=any(_named(found, "require_client_auth_usage")),
+        dn_matching=DnMatching.EXACT if DnMatching.EXACT in _named(found, "dn_matching") else DnMatching.STANDARD,
+        revocation=max(_named(found, "revocation"), key=REVOCATION_BY_STRICTNESS.index, default=RevocationMode.DISABLED),
+        **{field: tuple(_named(found, field)) for field in _CONJUNCTIONS},
     )
+
+
+def _named(policies: Iterable[Policy], field: str) -> list[Any]:
+    """What each policy that names the field says of it."""
+    return [value for policy in policies if (value := getattr(policy, field)) is not None]
+
+
+def denied_thumbprints(policies: Iterable[Policy]) -> frozenset[str]:
+    """What any accepted policy denies is denied to everybody: a stolen certificate is nobody's."""
+    return frozenset().union(*(policy.denied_thumbprints for policy in policies))

@@ -11,3 +11,9 @@ def registry_digest(clients: Iterable[tuple[str, str]]) -> str:
     """
     lines = "".join(f"{client_id}\t{digest}\n" for client_id, digest in sorted(clients))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def denials_digest(thumbprints: Iterable[str], crls: Iterable[bytes]) -> str:
+    """SHA-256, hex, over denied thumbprints and CRLs, whatever their order; empty when there are none."""
+    lines = sorted({*(f"x5t#S256 {t}" for t in thumbprints), *(f"crl {hashlib.sha256(c).hexdigest()}" for c in crls)})
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""

@@ -66,6 +66,15 @@ class Registry(Protocol):
     async def put_policy(self, policy: EffectivePolicy, *, term: int) -> None:
         """Keep a policy under its hash; the same again changes nothing."""
 
+    async def put_denied_thumbprints(self, thumbprints: frozenset[str], *, term: int) -> None:
+        """Certificates (`x5t#S256`) that nobody may use from now on, in the place of those before; no limit of namespace."""
+
+    async def put_revocation_lists(self, crls: tuple[bytes, ...], *, term: int) -> None:
+        """CRLs (DER) in the place of those before. Raises RegistrationRefused for what is none, naming its index.
+
+        A CRL speaks for the CA that signed it alone, so it does not matter who brought it (RFC 5280 section 5).
+        """
+
     async def put_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
         """Register or replace, and answer with what a fresh read of the store gives. The same again changes nothing.
 

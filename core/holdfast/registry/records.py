@@ -10,7 +10,8 @@ from holdfast.oauth.client_metadata import ClientMetadata, Owner
 class RegistryDescription:
     """`instance` changes when the store is a new one; `revision` grows with each change; `digest` covers all live
     clients and the policies they refer to, so that equal digests mean equal content. `term`: the latest writer's.
-    `confirmed`: a writer has compared the whole registry with its objects since this server started."""
+    `confirmed`: a writer has compared the whole registry with its objects since this server started. `denials`: digest of
+    the denied certificates and CRLs (`registry.digest.denials_digest`)."""
 
     instance: str
     revision: int
@@ -18,6 +19,7 @@ class RegistryDescription:
     term: int
     confirmed: bool
     endpoints: "Endpoints"
+    denials: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

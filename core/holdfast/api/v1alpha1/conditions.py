@@ -131,6 +131,13 @@ class Reason(StrEnum):
     CLIENT_ID_NOT_ALLOWED = "ClientIdNotAllowed", "clientId does not begin with the namespace, and no policy allows it."
     CLIENT_ID_TAKEN = "ClientIdTaken", "Another client holds this client_id."
     AUDIENCE_NOT_ALLOWED = "AudienceNotAllowed", "The client's namespace may not own an audience of resourceServer."
+    GRANT_TYPE_NOT_ALLOWED = "GrantTypeNotAllowed", "A policy does not allow one of spec.grantTypes."
+    KEYS_MISSING = "KeysMissing", "The method needs authentication.jwks or authentication.jwksUri, and there is neither."
+    DURATION_TOO_LONG = "DurationTooLong", "certificate.duration is beyond a policy's maxDuration."
+    TRUST_ANCHOR_NOT_ALLOWED = (
+        "TrustAnchorNotAllowed",
+        "None of the client's trust anchors is among those that a policy allows.",
+    )
     AUDIENCE_TAKEN = "AudienceTaken", "Another client owns an audience of resourceServer."
 
     # Accepted=True, with a reservation.
