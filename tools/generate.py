@@ -1,8 +1,8 @@
-"""Writes every generated file from its one source, or says which are stale: CRDs, reference pages, and the chart's part.
+"""Writes every generated file from its one source, or says which are stale: CRDs, pages, and the chart's part.
 
-Owns: which files exist and where they lie. What is in them comes from `holdfast.api.v1alpha1` (CRDs), `tools.reference`
-(pages) and `tools.generate_install` (chart and install manifests). `python -m tools.generate` writes; with `--check` it only
-compares, names what is stale and exits 1.
+Owns: which files exist and where they lie. What is in them comes from `holdfast.api.v1alpha1` (CRDs), `tools.reference`,
+`tools.settings_reference` and `tools.conformance` (pages), and `tools.generate_install` (chart and install manifests).
+`python -m tools.generate` writes; with `--check` it only compares, names what is stale and exits 1.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from holdfast.api.v1alpha1.crd import crds
-from tools import generate_install, reference
+from tools import conformance, generate_install, reference, settings_reference
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -20,9 +20,15 @@ _HEADER = "# Generated from core/holdfast/api/v1alpha1 by `make generate`; do no
 
 
 def own_files() -> dict[str, bytes]:
-    """What is made from the types alone: path from the repository's root -> content."""
+    """What is made from the types alone: path from the repository's root -> content. Nothing else lies in their folders."""
     definitions = {f"crds/{name}": to_yaml(crd) for name, crd in crds().items()}
-    return definitions | {f"docs/reference/{name}": text.encode() for name, text in reference.pages().items()}
+    pages = reference.pages() | {settings_reference.PAGE: settings_reference.page()}
+    return definitions | {f"docs/reference/{name}": text.encode() for name, text in pages.items()}
+
+
+def conformance_page(root: Path = REPOSITORY) -> dict[str, bytes]:
+    """What is made from the tests below `root`: it lies among pages written by hand."""
+    return {conformance.PAGE: conformance.page(root).encode()}
 
 
 def to_yaml(document: object) -> bytes:
@@ -37,6 +43,11 @@ def stale_own_files(root: Path = REPOSITORY) -> list[str]:
     folders = {Path(path).parent for path in wanted}
     present = {str(p.relative_to(root)) for f in folders for p in (root / f).glob("*") if p.is_file()}
     return sorted(path for path in present | set(wanted) if _content(root / path) != wanted.get(path))
+
+
+def stale_files(wanted: dict[str, bytes], root: Path = REPOSITORY) -> list[str]:
+    """Those of `wanted` whose content below `root` is another one, or missing."""
+    return sorted(path for path, content in wanted.items() if _content(root / path) != content)
 
 
 def _content(file: Path) -> bytes | None:
@@ -57,10 +68,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
     if not parser.parse_args().check:
-        write(own_files())
+        write(own_files() | conformance_page())
         write(generate_install.files())  # after: the chart carries the CRDs as they now are
         return 0
-    stale = stale_own_files() + generate_install.stale(generate_install.files())
+    stale = stale_own_files() + stale_files(conformance_page()) + generate_install.stale(generate_install.files())
     for path in stale:
         print(f"stale: {path} (run `make generate`)", file=sys.stderr)
     return 1 if stale else 0

@@ -31,26 +31,34 @@ class Settings(BaseSettings):
     """Name `mtls_issuer` in the metadata and serve metadata at the mTLS host, with that URL as its `issuer`."""
 
     public_host: str = "127.0.0.1"
+    """The address that the public listener binds."""
     public_port: Port = 8443
     """TLS; asks for no certificate."""
     mtls_host: str = "127.0.0.1"
+    """The address that the mTLS listener binds."""
     mtls_port: Port = 9443
     """TLS; asks for a certificate and takes any, also none."""
     admin_host: str = "127.0.0.1"
+    """The address that the admin listener binds."""
     admin_port: Port | None = None
     """Mutual TLS, for the operator only. None: off."""
     ops_host: str = "127.0.0.1"
+    """The address that the ops listener binds."""
     ops_port: Port | None = None
     """Plain HTTP: health, readiness, metrics. None: off."""
 
     public_tls_cert_file: Path = Path("/etc/holdfast/tls/public/tls.crt")
+    """Certificate chain of the public listener (PEM), the leaf first."""
     public_tls_key_file: Path = Path("/etc/holdfast/tls/public/tls.key")
+    """Its key (PEM)."""
     mtls_tls_cert_file: Path | None = None
-    """None: the public listener's."""
+    """Certificate chain of the mTLS listener. None: the public listener's."""
     mtls_tls_key_file: Path | None = None
+    """Its key. None: the public listener's."""
     admin_tls_cert_file: Path | None = None
-    """None: the public listener's."""
+    """Certificate chain of the admin listener. None: the public listener's."""
     admin_tls_key_file: Path | None = None
+    """Its key. None: the public listener's."""
 
     admin_client_ca_file: Path | None = None
     """The CA (PEM) that the operator's certificate leads to; needed where the admin listener is on."""
