@@ -1,7 +1,8 @@
 """The OAuth errors a server answers with: one class per registered code.
 
 Each carries what the caller may read (`code`, `description`: constant and dull) apart from what only the log may
-(`detail`: precise). Turning one into a response is the server's (one writer); raising one is anybody's.
+(`reason`: one word of a closed set; `detail`: precise). Turning one into a response is the server's (one writer);
+raising one is anybody's.
 
     OAuthError
     ├── InvalidRequest            400  invalid_request
@@ -23,19 +24,25 @@ Each carries what the caller may read (`code`, `description`: constant and dull)
 
 from typing import ClassVar
 
+from holdfast.oauth.refusal import Refusal
+
 
 class OAuthError(Exception):
     """Root. `description` replaces the class's own public text; it must be a constant, never what a caller sent.
 
-    `detail` goes to the log alone. Public text is printable ASCII without quote and backslash (RFC 6749 section 5.2).
+    `detail` and `reason` go to the log alone; metrics count by `reason`. A class has a reason for those that name none.
+    Public text is printable ASCII without quote and backslash (RFC 6749 section 5.2).
     """
 
     code: ClassVar[str]
     status: ClassVar[int] = 400
     description: str
+    reason: Refusal = Refusal.UNSPECIFIED
 
-    def __init__(self, detail: str = "", *, description: str | None = None) -> None:
+    def __init__(self, detail: str = "", *, description: str | None = None, reason: Refusal | None = None) -> None:
         self.detail = detail
+        if reason is not None:
+            self.reason = reason
         if description is not None:
             self.description = description
         super().__init__(f"{self.code}: {detail or self.description}")
@@ -46,6 +53,7 @@ class InvalidRequest(OAuthError):
 
     code = "invalid_request"
     description = "the request is malformed"
+    reason = Refusal.MALFORMED_REQUEST
 
 
 class UnknownPath(InvalidRequest):
@@ -53,6 +61,7 @@ class UnknownPath(InvalidRequest):
 
     status = 404
     description = "nothing is served at this path"
+    reason = Refusal.UNKNOWN_PATH
 
 
 class MethodNotAllowed(InvalidRequest):
@@ -60,6 +69,7 @@ class MethodNotAllowed(InvalidRequest):
 
     status = 405
     description = "this method is not served at this path"
+    reason = Refusal.METHOD_NOT_ALLOWED
 
     def __init__(self, allow: str) -> None:
         super().__init__(f"expected {allow}")
@@ -71,6 +81,7 @@ class RequestTooLarge(InvalidRequest):
 
     status = 413
     description = "the request body is too large"
+    reason = Refusal.REQUEST_TOO_LARGE
 
 
 class UnsupportedEncoding(InvalidRequest):
@@ -78,6 +89,7 @@ class UnsupportedEncoding(InvalidRequest):
 
     status = 415
     description = "the content encoding is not supported"
+    reason = Refusal.UNSUPPORTED_ENCODING
 
 
 class HeaderTooLarge(InvalidRequest):
@@ -85,6 +97,7 @@ class HeaderTooLarge(InvalidRequest):
 
     status = 431
     description = "the request header is too large"
+    reason = Refusal.HEADER_TOO_LARGE
 
 
 class InvalidClient(OAuthError):
@@ -107,6 +120,7 @@ class UnauthorizedClient(OAuthError):
 
     code = "unauthorized_client"
     description = "the client may not do this"
+    reason = Refusal.POLICY
 
 
 class UnsupportedGrantType(OAuthError):
@@ -114,6 +128,7 @@ class UnsupportedGrantType(OAuthError):
 
     code = "unsupported_grant_type"
     description = "the grant type is not supported"
+    reason = Refusal.GRANT_TYPE
 
 
 class InvalidScope(OAuthError):
@@ -121,6 +136,7 @@ class InvalidScope(OAuthError):
 
     code = "invalid_scope"
     description = "the scope is malformed or not allowed"
+    reason = Refusal.SCOPE
 
 
 class InvalidTarget(OAuthError):
@@ -128,6 +144,7 @@ class InvalidTarget(OAuthError):
 
     code = "invalid_target"
     description = "the resource is malformed or not allowed"
+    reason = Refusal.RESOURCE
 
 
 class UnsupportedTokenType(OAuthError):
@@ -143,9 +160,10 @@ class TemporarilyUnavailable(OAuthError):
     code = "temporarily_unavailable"
     status = 503
     description = "the server is not ready, try again"
+    reason = Refusal.NOT_READY
 
-    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str = "", *, retry_after: int = 1, reason: Refusal | None = None) -> None:
+        super().__init__(detail, reason=reason)
         self.retry_after = retry_after
 
 
@@ -155,3 +173,4 @@ class ServerError(OAuthError):
     code = "server_error"
     status = 500
     description = "the server failed"
+    reason = Refusal.DEFECT
