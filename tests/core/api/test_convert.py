@@ -14,12 +14,14 @@ from holdfast.api.v1alpha1.convert import (
     duration_seconds,
     parse_mtls_policy,
     parse_oauth_client,
+    registered_keys,
     subject_rule,
     to_policy,
 )
 from holdfast.api.v1alpha1.fields import DURATION_PATTERN
-from holdfast.api.v1alpha1.oauth_client import SubjectRule
-from holdfast.policy.model import AllowedSubjects, IssuerName, Policy
+from holdfast.api.v1alpha1.oauth_client import Authentication, SubjectRule
+from holdfast.oauth.jwks import ALGORITHMS, JwkError
+from holdfast.policy.model import AllowedSubjects, DnMatching, IssuerName, Policy, RevocationMode
 from holdfast.x509.subject import SubjectKind, SubjectRuleError
 from tests.core.api.manifests import MANIFESTS, own_documents
 
@@ -57,7 +59,7 @@ def test_a_client_has_its_computed_defaults() -> None:
 
 
 def test_a_client_that_chose_keeps_what_it_chose() -> None:
-    (obj,) = own_documents(MANIFESTS / "samples" / "oauthclient-all-options.yaml")
+    obj = own_documents(MANIFESTS / "samples" / "oauthclient-all-options.yaml")[0]
 
     client = parse_oauth_client(obj)
 
@@ -120,9 +122,9 @@ def test_a_policy_that_names_nothing_touches_nothing() -> None:
 def test_a_policy_that_names_everything_becomes_its_values() -> None:
     (obj,) = own_documents(MANIFESTS / "samples" / "mtlspolicy-all-options.yaml")
 
-    assert to_policy(parse_mtls_policy(obj)) == Policy(
+    assert to_policy(parse_mtls_policy(obj), frozenset({"ab" * 32})) == Policy(
         name="everything",
-        allowed_methods=frozenset({"tls_client_auth", "self_signed_tls_client_auth"}),
+        allowed_methods=frozenset({"tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"}),
         require_certificate_bound=True,
         max_lifetime=600,
         allowed_subjects=AllowedSubjects(
@@ -136,6 +138,16 @@ def test_a_policy_that_names_everything_becomes_its_values() -> None:
         allowed_resources=frozenset({"https://*.partner.example"}),
         allowed_audiences=frozenset({"https://{namespace}.api.example"}),
         allowed_client_ids=frozenset({"backend-{namespace}-*"}),
+        allowed_anchors=frozenset({"ab" * 32}),
+        min_rsa_bits=3072,
+        min_ec_bits=256,
+        max_certificate_duration=172800,
+        require_client_auth_usage=True,
+        dn_matching=DnMatching.STANDARD,
+        revocation=RevocationMode.SOFT_FAIL,
+        allowed_grant_types=frozenset({"client_credentials"}),
+        allowed_scopes=frozenset({"orders.*", "ledger.read"}),
+        denied_thumbprints=frozenset({"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}),
     )
 
 
@@ -146,3 +158,40 @@ def test_an_empty_list_is_not_the_same_as_none() -> None:
 
     assert (policy.allowed_resources, policy.allowed_issuers) == (frozenset(), frozenset())
     assert policy.allowed_audiences is None
+
+
+def _authentication(**members: Any) -> Authentication:
+    return Authentication.model_validate({"method": "private_key_jwt", **members})
+
+
+def _key(file: str) -> dict[str, Any]:
+    obj = own_documents(MANIFESTS / "samples" / file)[-1]
+    return dict(obj["spec"]["authentication"]["jwks"]["keys"][0])
+
+
+SIGNING, CERTIFIED = _key("oauthclient-private-key-jwt.yaml"), _key("oauthclient-self-signed.yaml")
+
+
+def test_keys_by_value_are_the_registered_ones() -> None:
+    assert registered_keys(_authentication(jwksUri="https://orders.example/jwks")) is None
+    assert [key.kid for key in registered_keys(_authentication(jwks={"keys": [SIGNING], "extra": 1})) or ()] == ["2026-01"]
+
+
+@pytest.mark.parametrize(("members", "named"), [
+    ({"jwks": {"keys": [{**SIGNING, "d": "AAAA"}]}}, "spec.authentication.jwks: keys[0]: expected a public key"),
+    ({"jwks": {"keys": [{**SIGNING, "x5c": CERTIFIED["x5c"]}]}}, "expected a certificate for this key"),
+    ({"jwks": {"keys": [{**SIGNING, "use": "enc"}]}}, "expected a key for signatures"),
+    ({"jwks": {"keys": [SIGNING]}, "signingAlgorithm": "PS256"}, "signingAlgorithm: expected one of ES256"),
+    ({"method": "self_signed_tls_client_auth", "jwks": {"keys": [SIGNING]}}, "expected a key with the client's certificate"),
+])  # fmt: skip
+def test_keys_that_the_method_cannot_use_are_refused_by_field(members: dict[str, Any], named: str) -> None:
+    with pytest.raises(JwkError) as refused:
+        registered_keys(_authentication(**members))
+
+    assert named in str(refused.value)
+
+
+def test_a_client_may_sign_with_every_algorithm_that_keys_are_read_for() -> None:
+    written = Authentication.model_json_schema()["properties"]["signingAlgorithm"]["anyOf"][0]["enum"]
+
+    assert set(written) == set(ALGORITHMS)

@@ -39,6 +39,10 @@ def values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
             return st.lists(values(schema["items"]), max_size=3)
         case _ if "additionalProperties" in schema:
             return st.dictionaries(st.sampled_from(["tier", "a/b"]), values(schema["additionalProperties"]), max_size=2)
+        case _ if "properties" not in schema:  # whatever a JSON object may hold
+            return st.dictionaries(
+                st.sampled_from(["kty", "x5c"]), st.none() | st.text(max_size=3) | st.lists(st.integers())
+            )
     properties = {name: values(child) for name, child in schema["properties"].items()}
     required = {*schema.get("required", ()), *({"certificate"} & set(properties))}  # without one, rules refuse most
     return st.fixed_dictionaries(

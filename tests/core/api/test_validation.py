@@ -36,7 +36,7 @@ def test_defaults_are_filled_in() -> None:
             "privateKey": {"algorithm": "ECDSA"},
         },
         "grantTypes": ["client_credentials"],
-        "tokens": {"certificateBound": True},
+        "tokens": {"certificateBound": True, "format": "JWT"},
         "suspend": False,
     }
 

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 from holdfast.api.v1alpha1 import mtls_policy as written
 from holdfast.api.v1alpha1.fields import DURATION_PATTERN
 from holdfast.api.v1alpha1.mtls_policy import MTLSPolicy
-from holdfast.api.v1alpha1.oauth_client import OAuthClient, SubjectRule
+from holdfast.api.v1alpha1.oauth_client import Authentication, OAuthClient, SubjectRule
 from holdfast.oauth.client_metadata import Problem
-from holdfast.policy.model import AllowedSubjects, IssuerName, Policy
+from holdfast.oauth.jwks import Jwk, JwkError, parse_jwk_set
+from holdfast.policy.model import AllowedSubjects, DnMatching, IssuerName, Policy, RevocationMode
 from holdfast.x509 import subject as x509
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -74,8 +75,40 @@ def subject_rule(subject: SubjectRule) -> x509.SubjectRule:
     return x509.parse_subject_rule(kind, getattr(subject, kind.value))
 
 
-def to_policy(policy: MTLSPolicy) -> Policy:
-    """The policy as a value; selectors are the operator's to apply and not part of it."""
+def registered_keys(authentication: Authentication) -> tuple[Jwk, ...] | None:
+    """The keys by value, every one of them usable, and one for the method; None without `jwks`. Raises JwkError."""
+    if authentication.jwks is None:
+        return None
+    try:
+        keys = parse_jwk_set({"keys": list(authentication.jwks.keys)})
+    except JwkError as error:
+        raise JwkError(f"spec.authentication.jwks: {error}") from error
+    if authentication.method == "self_signed_tls_client_auth" and not any(key.certificate for key in keys):
+        raise JwkError(
+            "spec.authentication.jwks: expected a key with the client's certificate in x5c, found none "
+            "(RFC 8705 section 2.2.2)"
+        )
+    if authentication.method == "private_key_jwt":
+        _check_signing(keys, authentication.signing_algorithm)
+    return keys
+
+
+def _check_signing(keys: tuple[Jwk, ...], algorithm: str | None) -> None:
+    possible = sorted({name for key in keys if key.for_signatures for name in key.algorithms})
+    if not possible:
+        raise JwkError("spec.authentication.jwks: expected a key for signatures (use, key_ops), found none")
+    if algorithm is not None and algorithm not in possible:
+        raise JwkError(
+            f"spec.authentication.signingAlgorithm: expected one of {', '.join(possible)}, which jwks has keys for, "
+            f"found {algorithm}"
+        )
+
+
+def to_policy(policy: MTLSPolicy, allowed_anchors: frozenset[str] | None = None) -> Policy:
+    """The policy as a value; selectors are the operator's to apply and not part of it.
+
+    `allowed_anchors`: SHA-256, hex, of each certificate that its `trustAnchors` name, which are kept elsewhere.
+    """
     spec = policy.spec
     authentication = spec.authentication or written.PolicyAuthentication()
     tokens = spec.tokens or written.PolicyTokens()
@@ -91,7 +124,26 @@ def to_policy(policy: MTLSPolicy) -> Policy:
         allowed_resources=_set(grants.allowed_resources),
         allowed_audiences=_set(grants.allowed_audiences),
         allowed_client_ids=_set(grants.allowed_client_ids),
+        allowed_grant_types=_set(grants.allowed_grant_types),
+        allowed_scopes=_set(grants.allowed_scopes),
+        allowed_anchors=allowed_anchors,
+        **_certificate_rules(certificates),
     )
+
+
+def _certificate_rules(certificates: written.PolicyCertificates) -> dict[str, Any]:
+    """What a policy asks of each single certificate."""
+    key, revocation = certificates.minimum_key or written.MinimumKey(), certificates.revocation
+    duration, matching = certificates.max_duration, certificates.dn_matching
+    return {
+        "min_rsa_bits": key.rsa_bits,
+        "min_ec_bits": key.ec_bits,
+        "max_certificate_duration": None if duration is None else duration_seconds(duration),
+        "require_client_auth_usage": certificates.require_client_auth_usage,
+        "dn_matching": None if matching is None else DnMatching(matching),
+        "revocation": None if revocation is None else RevocationMode(revocation.mode),
+        "denied_thumbprints": frozenset(certificates.denied_thumbprints or ()),
+    }
 
 
 def _set(values: tuple[str, ...] | None) -> frozenset[str] | None:

@@ -73,3 +73,8 @@ HttpsUriPattern = Annotated[
 
 Thumbprint = Annotated[str, Field(max_length=43)]
 """base64url of SHA-256, without padding (RFC 8705 section 3.1)."""
+WrittenThumbprint = Annotated[str, Field(min_length=43, max_length=43, pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+"""The same where people write it: 256 bits leave the last character two that must be zero, else it could match nothing."""
+
+ConfigMapKeyName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+"""A key of a ConfigMap."""

@@ -9,7 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, ObjectMeta, Part, map_list, rule, rules
-from holdfast.api.v1alpha1.fields import Duration, HttpsUriPattern, duration_rule
+from holdfast.api.v1alpha1.fields import (
+    ConfigMapKeyName,
+    Duration,
+    HttpsUriPattern,
+    Label,
+    Name,
+    WrittenThumbprint,
+    duration_rule,
+)
 from holdfast.api.v1alpha1.oauth_client import IssuerRef
 
 _LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
@@ -57,7 +65,7 @@ class PolicyAuthentication(Part):
     """How clients may prove who they are."""
 
     allowed_methods: Annotated[
-        tuple[Literal["tls_client_auth", "self_signed_tls_client_auth"], ...] | None,
+        tuple[Literal["tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"], ...] | None,
         Field(min_length=1, max_length=8, json_schema_extra=SET),
     ] = None
     """Methods that clients may use. Where no policy names any: the two mTLS methods (RFC 8705 section 2)."""
@@ -107,8 +115,83 @@ class AllowedSubjects(Part):
     """Trailing RDNs that a subject has to end in, such as `O=Shop,C=DE` (RFC 4514)."""
 
 
+class AnchorKey(Part):
+    """A key of a ConfigMap anywhere in the cluster."""
+
+    model_config = ConfigDict(json_schema_extra=ATOMIC_MAP)
+
+    namespace: Label
+    """Namespace of the ConfigMap."""
+    name: Name
+    """Name of the ConfigMap."""
+    key: ConfigMapKeyName = "ca.crt"
+    """Key whose value is a bundle of CA certificates in PEM."""
+
+
+class AnchorSource(Part):
+    """Where CA certificates are read from."""
+
+    config_map_key_ref: AnchorKey
+    """A key of a ConfigMap."""
+
+
+class RevocationListKey(Part):
+    """A key of a ConfigMap anywhere in the cluster."""
+
+    model_config = ConfigDict(json_schema_extra=ATOMIC_MAP)
+
+    namespace: Label
+    """Namespace of the ConfigMap."""
+    name: Name
+    """Name of the ConfigMap."""
+    key: ConfigMapKeyName = "ca.crl"
+    """Key whose value is one CRL or several in PEM, or (in `binaryData`) one in DER."""
+
+
+class RevocationListSource(Part):
+    """Where CRLs are read from."""
+
+    config_map_key_ref: RevocationListKey
+    """A key of a ConfigMap."""
+
+
+class Revocation(Part):
+    """Whether certificates are looked up in CRLs (RFC 5280 section 6.3)."""
+
+    mode: Literal["Disabled", "SoftFail", "HardFail"]
+    """`Disabled`: they are not. `SoftFail`: a certificate that a current CRL of its issuer names is refused. `HardFail`: so
+    is one for which there is no current CRL. Of several policies the strictest counts."""
+    crls: Annotated[tuple[RevocationListSource, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
+    """CRLs of the CAs that clients have certificates of. They count for every client whose policies look certificates up:
+    a CRL is known by its signature, whoever brought it."""
+
+
+class MinimumKey(Part):
+    """How large the key of a client's certificate has to be."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(rule("has(self.rsaBits) || has(self.ecBits)", "minimumKey must name rsaBits or ecBits"))
+    )
+
+    rsa_bits: Annotated[int | None, Field(ge=2048, le=16384, json_schema_extra={"format": "int32"})] = None
+    """Bits of an RSA key. Where no policy says more: 2048."""
+    ec_bits: Annotated[int | None, Field(ge=224, le=521, json_schema_extra={"format": "int32"})] = None
+    """Bits of the curve of an EC key. Where no policy says more: 224."""
+
+
 class PolicyCertificates(Part):
     """What certificates clients may have."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(duration_rule("self.maxDuration", ">= duration('1s')", "maxDuration must be at least 1s"))
+    )
+
+    trust_anchors: Annotated[
+        tuple[AnchorSource, ...] | None, Field(min_length=1, max_length=8, json_schema_extra=ATOMIC)
+    ] = None
+    """CA certificates that chains of tls_client_auth clients may end in, pinned by certificate; a client keeps those of its
+    own that every matching policy names, and is refused when none is left. Whoever can write the ConfigMap decides. An
+    anchor that a policy names is shared: see allowedSubjects."""
 
     allowed_subjects: AllowedSubjects | None = None
     """Subjects that clients may claim. Where no policy names any: under an anchor that others share, the SPIFFE URIs of the
@@ -118,11 +201,37 @@ class PolicyCertificates(Part):
     ] = None
     """Issuers that `spec.certificate` may name. Where no policy names any: every ClusterIssuer, and the Issuers of the
     client's namespace. An empty list: none."""
+    minimum_key: MinimumKey | None = None
+    """How large the key of a client's certificate has to be."""
+    max_duration: Duration | None = None
+    """How long a certificate may be valid in all, from `notBefore` to `notAfter`. A client that asks cert-manager for more
+    is refused; a default is cut."""
+    require_client_auth_usage: bool | None = None
+    """Whether the extended key usage has to name clientAuth. Where no policy says so, a certificate without the extension
+    will do (RFC 5280 section 4.2.1.12)."""
+    dn_matching: Literal["Standard", "Exact"] | None = None
+    """How a subject `dn` is compared: by the rules of RFC 4517 (`Standard`, where no policy says otherwise), or attribute by
+    attribute as written (`Exact`)."""
+    revocation: Revocation | None = None
+    """Whether certificates are looked up in CRLs. Where no policy says so, they are not."""
+    denied_thumbprints: Annotated[tuple[WrittenThumbprint, ...] | None, Field(max_length=1024, json_schema_extra=SET)] = None
+    """`x5t#S256` of certificates that are refused for every client, whomever the policy selects, and whose tokens are
+    inactive: what to write when a key is stolen."""
 
 
 class PolicyGrants(Part):
     """What clients may ask for."""
 
+    allowed_grant_types: Annotated[
+        tuple[Literal["client_credentials"], ...] | None, Field(max_length=8, json_schema_extra=SET)
+    ] = None
+    """Grants that clients may list. Where no policy names any: all. An empty list: none."""
+    allowed_scopes: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!#-\[\]-~]+$")], ...] | None,
+        Field(max_length=64, json_schema_extra=SET),
+    ] = None
+    """Scopes that clients may list; `*` at the end stands for any ending, `*` alone for all. Where no policy names any:
+    all. An empty list: none."""
     allowed_resources: Annotated[tuple[HttpsUriPattern, ...] | None, Field(max_length=64, json_schema_extra=SET)] = None
     """Audiences that no OAuthClient owns and that may be asked for all the same; `*` stands for one label of the host or
     segment of the path."""
@@ -181,6 +290,10 @@ class LastAccepted(Part):
 
     spec: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True} | ATOMIC_MAP)]
     """The spec as it was then, kept as it stood even if later schemas know other fields."""
+    trust_anchors: Annotated[
+        tuple[Annotated[str, Field(max_length=16384)], ...], Field(max_length=32, json_schema_extra=ATOMIC)
+    ] = ()
+    """What its trustAnchors were then, as base64 of DER: a ConfigMap that is gone does not take them away."""
 
 
 class MTLSPolicyStatus(Part):

@@ -5,7 +5,7 @@ policy or another object is `holdfast.policy`'s and the registry's to say. Neigh
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -13,6 +13,7 @@ from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, Objec
 from holdfast.api.v1alpha1.fields import (
     DURATION_PATTERN,
     ClientId,
+    ConfigMapKeyName,
     Duration,
     HttpsUri,
     Label,
@@ -57,7 +58,7 @@ class ConfigMapKey(Part):
 
     name: Name
     """Name of the ConfigMap."""
-    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = "ca.crt"
+    key: ConfigMapKeyName = "ca.crt"
     """Key whose value is a bundle of CA certificates in PEM."""
 
 
@@ -68,19 +69,65 @@ class TrustAnchorSource(Part):
     """A key of a ConfigMap in the client's namespace."""
 
 
+Key = Annotated[dict[str, Any], Field(max_length=32, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+
+class KeySet(Part):
+    """A JWK Set (RFC 7517 section 5) with public keys only. What each key holds is judged when the client is read."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, **ATOMIC_MAP})
+
+    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16, json_schema_extra=ATOMIC)]
+    """Its keys. With self_signed_tls_client_auth, the first entry of `x5c` is the certificate (RFC 8705 section 2.2.2)."""
+
+
 class Authentication(Part):
     """How the client proves who it is at the token endpoint."""
 
-    method: Literal["tls_client_auth"] = "tls_client_auth"
-    """The registered `token_endpoint_auth_method`."""
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("!has(self.subject) || self.method == 'tls_client_auth'", "subject is for tls_client_auth only"),
+            rule("!has(self.trustAnchors) || self.method == 'tls_client_auth'", "trustAnchors are for tls_client_auth only"),
+            rule("!has(self.jwks) || !has(self.jwksUri)", "jwks and jwksUri exclude one another"),
+            rule(
+                "self.method == 'tls_client_auth' || has(self.jwks) || has(self.jwksUri)",
+                "one of jwks and jwksUri is required with self_signed_tls_client_auth and private_key_jwt",
+            ),
+            rule(
+                "self.method != 'tls_client_auth' || (!has(self.jwks) && !has(self.jwksUri))",
+                "jwks and jwksUri are not allowed with tls_client_auth",
+            ),
+            rule(
+                "!has(self.signingAlgorithm) || self.method == 'private_key_jwt'",
+                "signingAlgorithm is for private_key_jwt only",
+            ),
+            rule(
+                "!has(self.acceptExpiredCertificate) || !self.acceptExpiredCertificate"
+                " || self.method == 'self_signed_tls_client_auth'",
+                "acceptExpiredCertificate is for self_signed_tls_client_auth only",
+            ),
+        )
+    )
+
+    method: Literal["tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"] = "tls_client_auth"
+    """The registered `token_endpoint_auth_method`: a certificate of a CA and `subject` (RFC 8705 section 2.1), a certificate
+    that is itself in `jwks` or `jwksUri` (section 2.2), or a JWT signed by a key that is (RFC 7523 section 2.2)."""
     subject: SubjectRule | None = None
-    """Which certificate is this client's. Default, with `certificate`: the SPIFFE URI of its ServiceAccount, which
-    cert-manager is asked to put into the certificate."""
+    """With tls_client_auth: which certificate is this client's. Default, with `certificate`: the SPIFFE URI of its
+    ServiceAccount, which cert-manager is asked to put into the certificate."""
     trust_anchors: Annotated[
         tuple[TrustAnchorSource, ...] | None, Field(min_length=1, max_length=8, json_schema_extra=ATOMIC)
     ] = None
-    """CA certificates that the client's chain has to end in; pinned by certificate, never by name. Default, with
-    `certificate`: the CA that issued it."""
+    """With tls_client_auth: CA certificates that the client's chain has to end in; pinned by certificate, never by name.
+    Default, with `certificate`: the CA that issued it, or the policies' where the issuer does not say which that is."""
+    jwks: KeySet | None = None
+    """The client's public keys, by value."""
+    jwks_uri: HttpsUri | None = None
+    """Where the client publishes them; the server fetches from there, within its settings `jwks_uri_*`."""
+    signing_algorithm: Literal["ES256", "ES384", "ES512", "EdDSA", "PS256", "RS256"] | None = None
+    """With private_key_jwt: the one algorithm its assertions are signed with. Default: any that its keys are for."""
+    accept_expired_certificate: bool | None = None
+    """With self_signed_tls_client_auth: take the registered certificate outside its validity, too. Default: not."""
 
 
 class IssuerRef(Part):
@@ -137,7 +184,8 @@ class Certificate(Part):
     secret_name: Name | None = None
     """Secret that holds tls.crt, tls.key and ca.crt. Default: `<name>-mtls`. Refused when another Certificate names it."""
     duration: Duration | None = None
-    """How long each certificate is valid. Default: 24h. cert-manager refuses less than 1h."""
+    """How long each certificate is valid. Default: 24h, or less where a policy's `maxDuration` says so; an explicit value
+    beyond that is refused. cert-manager refuses less than 1h."""
     renew_before: Duration | None = None
     """How long before its end it is renewed. Default: a third of its duration. cert-manager refuses less than 5m."""
     private_key: PrivateKey = PrivateKey()
@@ -166,6 +214,8 @@ class ResourceServer(Part):
     ] = None
     """Who may ask for tokens for its audiences. Default: the clients of its own namespace, with the scopes they have. An
     empty list: nobody."""
+    introspection_signing_algorithm: Literal["ES256", "EdDSA", "PS256", "RS256"] | None = None
+    """Algorithm of signed introspection responses (RFC 9701), of those the server has keys for. Default: the server's."""
 
 
 class Tokens(Part):
@@ -184,6 +234,8 @@ class Tokens(Part):
     lifetime: Duration | None = None
     """How long a token is valid, from 1s to 24h, in whole seconds. Default: what the server gives (5m), or less where a
     policy's `maxLifetime` or the certificate's end says so. An explicit value beyond `maxLifetime` is refused."""
+    format: Literal["JWT", "Opaque"] = "JWT"
+    """`JWT`: APIs can check tokens by themselves (RFC 9068). `Opaque`: only by introspection, and nobody else reads them."""
 
 
 class OAuthClientSpec(Part):
@@ -192,12 +244,18 @@ class OAuthClientSpec(Part):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "has(self.certificate) || has(self.authentication.subject)",
+                "self.authentication.method != 'tls_client_auth' || has(self.certificate)"
+                " || has(self.authentication.subject)",
                 "authentication.subject is required without certificate",
             ),
             rule(
-                "has(self.certificate) || has(self.authentication.trustAnchors)",
+                "self.authentication.method != 'tls_client_auth' || has(self.certificate)"
+                " || has(self.authentication.trustAnchors)",
                 "authentication.trustAnchors is required without certificate",
+            ),
+            rule(
+                "self.authentication.method != 'self_signed_tls_client_auth' || !has(self.certificate)",
+                "certificate is not allowed with self_signed_tls_client_auth: jwks or jwksUri names the client's own",
             ),
             rule(
                 "has(self.clientId) == has(oldSelf.clientId) && (!has(self.clientId) || self.clientId == oldSelf.clientId)",
@@ -214,9 +272,9 @@ class OAuthClientSpec(Part):
     authentication: Authentication = Authentication()
     """How the client proves who it is."""
     certificate: Certificate | None = None
-    """Have cert-manager issue the client's certificate. Leave it out to bring your own; then `authentication.subject` and
-    `authentication.trustAnchors` are required. Whoever may create an OAuthClient may thereby do what the creator of a
-    Certificate in the same namespace may do."""
+    """Have cert-manager issue the client's certificate. Leave it out to bring your own; with tls_client_auth
+    `authentication.subject` and `authentication.trustAnchors` are required then. With private_key_jwt tokens are bound to
+    it. Whoever may create an OAuthClient may thereby do what the creator of a Certificate in the same namespace may do."""
     grant_types: Annotated[tuple[Literal["client_credentials"], ...], Field(max_length=8, json_schema_extra=SET)] = (
         "client_credentials",
     )
