@@ -6,10 +6,13 @@ httpx only. Must not import `holdfast.client`, a web framework or a server; `asg
 
 from holdfast.oauth.claims import AccessTokenClaims
 from holdfast.resource_server.asgi_tls import client_certificate_context, telling_client_certificate
+from holdfast.resource_server.deny_list import DenyListCache, DenyListRules, WhenTooOld
 from holdfast.resource_server.errors import (
+    DenyListUnavailable,
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
+    IssuerUnavailable,
     KeysUnavailable,
     NoCredentials,
     Refusal,
@@ -18,6 +21,7 @@ from holdfast.resource_server.jwks import FetchRules, JwksCache
 from holdfast.resource_server.keys import KeySet, KeySetError
 from holdfast.resource_server.middleware import CLAIMS, BoundTokenMiddleware, claims_of, require_scopes
 from holdfast.resource_server.peer import client_certificate
+from holdfast.resource_server.resource_metadata import ResourceMetadata
 from holdfast.resource_server.verification import Expected, verify
 from holdfast.resource_server.verifier import TokenVerifier
 
@@ -25,18 +29,24 @@ __all__ = [
     "CLAIMS",
     "AccessTokenClaims",
     "BoundTokenMiddleware",
+    "DenyListCache",
+    "DenyListRules",
+    "DenyListUnavailable",
     "Expected",
     "FetchRules",
     "InsufficientScope",
     "InvalidRequest",
     "InvalidToken",
+    "IssuerUnavailable",
     "JwksCache",
     "KeySet",
     "KeySetError",
     "KeysUnavailable",
     "NoCredentials",
     "Refusal",
+    "ResourceMetadata",
     "TokenVerifier",
+    "WhenTooOld",
     "claims_of",
     "client_certificate",
     "client_certificate_context",

@@ -7,7 +7,9 @@
     ├── InvalidRequest      400  invalid_request
     ├── InvalidToken        401  invalid_token
     ├── InsufficientScope   403  insufficient_scope
-    └── KeysUnavailable     503  no code: our own trouble, never a verdict
+    └── IssuerUnavailable   503  no code: our own trouble, never a verdict
+        ├── KeysUnavailable
+        └── DenyListUnavailable
 """
 
 from collections.abc import Iterable
@@ -71,8 +73,8 @@ class InsufficientScope(Refusal):
         return f'{super().challenge}, scope="{" ".join(self.required)}"'
 
 
-class KeysUnavailable(Refusal):
-    """The issuer's keys have never been fetched, and cannot be now. `retry_after`: seconds."""
+class IssuerUnavailable(Refusal):
+    """What a verdict needs of the issuer is not at hand, and cannot be fetched now. `retry_after`: seconds."""
 
     status = 503
     retry_after = 1
@@ -80,3 +82,11 @@ class KeysUnavailable(Refusal):
     @property
     def challenge(self) -> None:
         return None
+
+
+class KeysUnavailable(IssuerUnavailable):
+    """The issuer's keys have never been fetched, or too long ago."""
+
+
+class DenyListUnavailable(IssuerUnavailable):
+    """The issuer's deny-list has never been fetched, too long ago, or holds less than there is to name."""

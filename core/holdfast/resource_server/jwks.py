@@ -4,20 +4,18 @@ Owns when to fetch. A key identifier nobody knows causes one fetch, but not one 
 not turn this resource into a load on the issuer. Neighbour: `keys` judges what came.
 """
 
-import asyncio
 import logging
 import ssl
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from weakref import WeakKeyDictionary
 
 import httpx
 
 from holdfast.clock import Clock, system_clock
+from holdfast.resource_server.download import DownloadError, check_https, download
 from holdfast.resource_server.errors import KeysUnavailable
 from holdfast.resource_server.keys import KeySet, KeySetError
+from holdfast.resource_server.single_flight import SingleFlight
 
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 256 * 1024  # bytes; a hundred RSA keys have 80 kB
@@ -49,45 +47,30 @@ class JwksCache:
         rules: FetchRules = FetchRules(),
     ) -> None:
         """`url`: the issuer's `jwks_uri`, https. `context` None: the system's trust."""
-        if not url.startswith("https://"):
-            raise ValueError(f"url: expected an https URL, found {url!r}")
-        self._url = url
-        self._context = context or ssl.create_default_context()
+        self._url = check_https(url)
+        self.context = context or ssl.create_default_context()
         self._clock = clock
         self._rules = rules
-        self._lock = threading.Lock()
-        # Its own thread: the loop's are the application's, which may wait in them for us.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="holdfast-jwks")
-        self._flights: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[None]] = WeakKeyDictionary()
+        self._flight = SingleFlight(self._refresh, "holdfast-jwks")
         self._keys: KeySet | None = None
         self._fetched = self._tried = _EPOCH
 
     def keys(self, kid: str) -> KeySet:
         """A set that holds `kid`, if the issuer has published it. Raises KeysUnavailable when there is no set at all."""
         # Who has its key at hand does not wait for somebody else's fetch.
-        if self._due(kid) and self._lock.acquire(blocking=not self._knows(kid)):
-            try:
-                if self._due(kid):
-                    self._fetch()
-            finally:
-                self._lock.release()
+        if self._due(kid):
+            self._flight.run(wait=not self._knows(kid))
         return self._kept()
 
     async def akeys(self, kid: str) -> KeySet:
         """As `keys`, for asyncio: one thread fetches, and all tasks that need the outcome wait for it."""
         if self._due(kid):
-            loop = asyncio.get_running_loop()
-            flight = self._flights.get(loop)
-            if flight is None or flight.done():
-                flight = self._flights[loop] = loop.run_in_executor(self._worker, self._refresh)
-            if not self._knows(kid):
-                await asyncio.shield(flight)
+            await self._flight.arun(wait=not self._knows(kid))
         return self._kept()
 
     def _refresh(self) -> None:
-        with self._lock:
-            if self._clock() - self._tried >= self._rules.pause:
-                self._fetch()
+        if self._clock() - self._tried >= self._rules.pause:
+            self._fetch()
 
     def _knows(self, kid: str) -> bool:
         return self._keys is not None and kid in self._keys.keys
@@ -109,7 +92,7 @@ class JwksCache:
         began = self._clock()
         try:
             keys = KeySet.from_json(self._download())
-        except (httpx.HTTPError, KeySetError) as error:
+        except (httpx.HTTPError, DownloadError, KeySetError) as error:
             _LOG.warning("keeping the previous keys of %s: %s: %s", self._url, type(error).__name__, error)
         else:
             if keys.ignored:
@@ -119,16 +102,11 @@ class JwksCache:
         self._tried = self._clock()
 
     def _download(self) -> bytes:
-        """No redirect, no proxy from the environment, and never more than a bounded body."""
-        with (
-            httpx.Client(verify=self._context, timeout=self._rules.timeout, trust_env=False) as client,
-            client.stream("GET", self._url, headers={"accept": "application/jwk-set+json, application/json"}) as answer,
-        ):
-            if answer.status_code != 200:
-                raise KeySetError(f"expected status 200, found {answer.status_code}")
-            body = bytearray()
-            for piece in answer.iter_bytes():
-                body += piece
-                if len(body) > _MAX_BODY:
-                    raise KeySetError(f"expected at most {_MAX_BODY} bytes")
-            return bytes(body)
+        found = download(
+            self._url,
+            context=self.context,
+            timeout=self._rules.timeout,
+            limit=_MAX_BODY,
+            accept="application/jwk-set+json, application/json",
+        )
+        return found.body or b""

@@ -26,11 +26,12 @@ from holdfast.resource_server.errors import (
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
-    KeysUnavailable,
+    IssuerUnavailable,
     NoCredentials,
     Refusal,
 )
 from holdfast.resource_server.peer import client_certificate
+from holdfast.resource_server.resource_metadata import ResourceMetadata
 from holdfast.resource_server.verifier import TokenVerifier
 from holdfast.x509.certificate import CertificateError
 
@@ -49,17 +50,33 @@ _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
 
 class BoundTokenMiddleware:
-    """Wraps an ASGI application. `open_paths`: exact paths that need no token, such as a health check."""
+    """Wraps an ASGI application. `open_paths`: exact paths that need no token, such as a health check.
 
-    def __init__(self, app: App, verifier: TokenVerifier, *, open_paths: Collection[str] = ()) -> None:
+    `metadata`: served at its well-known path, and named in every challenge (RFC 9728).
+    """
+
+    def __init__(
+        self,
+        app: App,
+        verifier: TokenVerifier,
+        *,
+        open_paths: Collection[str] = (),
+        metadata: ResourceMetadata | None = None,
+    ) -> None:
         self._app = app
         self._verifier = verifier
         self._open_paths = frozenset(open_paths)
+        self._metadata_path = None if metadata is None else metadata.path
+        self._metadata_url = None if metadata is None else metadata.url
+        self._document = b"" if metadata is None else metadata.document()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything but the lifespan of the process is a request and needs a token."""
-        if scope["type"] == "lifespan" or scope.get("path") in self._open_paths:
+        path = scope.get("path")
+        if scope["type"] == "lifespan" or path in self._open_paths:
             return await self._app(scope, receive, send)
+        if path is not None and path == self._metadata_path and scope["type"] == "http":
+            return await _answer_document(scope["method"], self._document, send)
         watched = _WatchedSend(send)
         try:
             claims = await self._verifier.averify(_presented_token(scope), _certificate(scope))
@@ -68,7 +85,7 @@ class BoundTokenMiddleware:
             if watched.started:
                 raise
             _LOG.info("refused with %s: %s", refusal.code or refusal.status, refusal.detail)
-            await _answer(scope["type"], refusal, send)
+            await _answer(scope["type"], refusal, self._metadata_url, send)
         return None
 
 
@@ -126,7 +143,7 @@ def _certificate(scope: Scope) -> Any:
         raise InvalidToken(f"the client certificate cannot be read: {error}") from error
 
 
-async def _answer(kind: str, refusal: Refusal, send: Send) -> None:
+async def _answer(kind: str, refusal: Refusal, metadata_url: str | None, send: Send) -> None:
     if kind != "http":
         # Closing before accepting makes the server answer the handshake with 403.
         return await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
@@ -135,14 +152,36 @@ async def _answer(kind: str, refusal: Refusal, send: Send) -> None:
     if body:
         headers.append((b"content-type", b"application/json"))
     if refusal.challenge is not None:
-        headers.append((b"www-authenticate", refusal.challenge.encode("ascii")))
-    if isinstance(refusal, KeysUnavailable):
+        headers.append((b"www-authenticate", _challenge(refusal.challenge, metadata_url).encode("ascii")))
+    if isinstance(refusal, IssuerUnavailable):
         headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    return await send({"type": "http.response.body", "body": body})
+    return await _send(send, refusal.status, headers, body)
+
+
+def _challenge(challenge: str, metadata_url: str | None) -> str:
+    """With where to learn more (RFC 9728 section 5.1)."""
+    if metadata_url is None:
+        return challenge
+    return f'{challenge}{"," if "=" in challenge else ""} resource_metadata="{metadata_url}"'
 
 
 def _body(refusal: Refusal) -> bytes:
     if refusal.code is None:
         return b""
     return json.dumps({"error": refusal.code, "error_description": refusal.description}).encode()
+
+
+async def _answer_document(method: str, document: bytes, send: Send) -> None:
+    if method not in ("GET", "HEAD"):
+        return await _send(send, 405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(document)).encode()),
+        (b"cache-control", b"public, max-age=300"),
+    ]
+    return await _send(send, 200, headers, b"" if method == "HEAD" else document)
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -22,7 +22,7 @@ from holdfast.x509.thumbprint import thumbprints_equal
 MAX_TOKEN = 16 * 1024
 """Characters. More than any token an HTTP header can carry."""
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # the decoder would skip other characters
-_TYPES = frozenset({"at+jwt", "application/at+jwt"})  # RFC 9068 section 2.1; anything else is another kind of token
+_TYPE = "at+jwt"  # RFC 9068 section 2.1; anything else is another kind of token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +59,27 @@ def verify(
     return check_claims(signed, certificate, expected=expected, at=at)
 
 
-def key_id(token: str) -> str:
-    """The `kid` that the token's header names, unverified. Raises InvalidToken."""
-    kid = _header(token).get("kid")
-    if not isinstance(kid, str) or not kid:
-        raise InvalidToken("the header has no kid")
-    return kid
+def key_id(token: str, *, limit: int = MAX_TOKEN) -> str:
+    """The `kid` that the token's header names, unverified. `limit`: characters. Raises InvalidToken."""
+    return _key_id(_header(token, limit))
 
 
 def verify_signature(token: str, keys: KeySet, algorithms: tuple[str, ...] = ALGORITHMS) -> SignedToken:
-    """Check type, algorithm and signature. The key comes from `keys` alone, never from the header. Raises InvalidToken."""
-    header, kid = _header(token), key_id(token)
-    if str(header.get("typ")).lower() not in _TYPES:
-        raise InvalidToken(f"typ: expected at+jwt, found {header.get('typ')!r:.40}")
+    """Check that it is an access token signed by the issuer. Raises InvalidToken."""
+    return _signed(verified_payload(token, keys, algorithms))
+
+
+def verified_payload(
+    token: str, keys: KeySet, algorithms: tuple[str, ...] = ALGORITHMS, *, typ: str = _TYPE, limit: int = MAX_TOKEN
+) -> bytes:
+    """What the issuer has signed under exactly this type (with or without `application/`, RFC 7515 section 4.1.9).
+
+    The key comes from `keys` alone, never from the header. `limit`: characters. Raises InvalidToken.
+    """
+    header = _header(token, limit)
+    kid = _key_id(header)
+    if str(header.get("typ")).lower().removeprefix("application/") != typ:
+        raise InvalidToken(f"typ: expected {typ}, found {header.get('typ')!r:.40}")
     if "crit" in header:
         raise InvalidToken("the header has critical members, of which none is understood")
     key = keys.keys.get(kid)
@@ -80,16 +88,23 @@ def verify_signature(token: str, keys: KeySet, algorithms: tuple[str, ...] = ALG
     allowed = [name for name in key.algorithms if name in algorithms]
     if header.get("alg") not in allowed:
         raise InvalidToken(f"alg: expected one of {allowed}, found {header.get('alg')!r:.40}")
-    return _signed(_payload(token, key.key, allowed))
+    return _payload(token, key.key, allowed)
 
 
-def _header(token: str) -> Mapping[str, Any]:
-    if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):
+def _header(token: str, limit: int) -> Mapping[str, Any]:
+    if len(token) > limit or not _COMPACT.fullmatch(token):
         raise InvalidToken("expected a JWS in compact form")
     try:
         return jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise InvalidToken(f"the header cannot be read ({type(error).__name__})") from error
+
+
+def _key_id(header: Mapping[str, Any]) -> str:
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise InvalidToken("the header has no kid")
+    return kid
 
 
 def _payload(token: str, key: Any, algorithms: list[str]) -> bytes:

@@ -82,12 +82,15 @@ def _decoded(segment: str) -> dict[str, Any]:
 
 
 class JwksServer:
-    """Answers every GET with `status` and `body`, and counts."""
+    """Answers every GET with `status` and `body`, and counts. `paths`: other documents; `etag`: answered with 304."""
 
     def __init__(self, body: bytes) -> None:
         self.status = 200
         self.body = body
+        self.paths: dict[str, bytes] = {}
+        self.etag: str | None = None
         self.count = 0
+        self.not_modified = 0
         self.hold = threading.Event()
         self.hold.set()
         self.url = ""
@@ -102,10 +105,17 @@ def jwks_server(authority: Authority, folder: Path, body: bytes) -> Iterator[Jwk
         def do_GET(self) -> None:
             state.count += 1
             state.hold.wait(30)
-            self.send_response(state.status)
-            self.send_header("content-length", str(len(state.body)))
+            body, status = state.paths.get(self.path, state.body), state.status
+            if state.etag is not None and self.headers.get("if-none-match") == state.etag:
+                state.not_modified += 1
+                body, status = b"", 304
+            self.send_response(status)
+            if state.etag is not None:
+                self.send_header("etag", state.etag)
+            if status != 304:
+                self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(state.body)
+            self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             return

@@ -96,6 +96,7 @@ async def test_a_bound_token_over_its_certificate_reaches_the_application(app: A
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
 async def test_o19_the_scheme_is_case_insensitive(app: Any, scheme: str) -> None:
+    """Bearer in any case (O-19)."""
     assert (await ask(app, f"{scheme} {ISSUED_BY.token(MINE.certificate)}")).status == 200
 
 
@@ -108,6 +109,7 @@ async def test_the_chain_may_come_in_each_form_a_server_gives(app: Any, chain: A
 
 @pytest.mark.parametrize("authorization", [(), ("Basic eDp5",), ("DPoP abc",), ("",), ("Bearerabc",)])
 async def test_o21_without_credentials_the_challenge_is_bare(app: Any, authorization: tuple[str, ...]) -> None:
+    """Another scheme is as if there were none (O-19, O-21)."""
     answer = await ask(app, *authorization)
 
     assert (answer.status, answer.headers["www-authenticate"], answer.body) == (401, "Bearer", b"")
@@ -121,6 +123,7 @@ async def test_o21_without_credentials_the_challenge_is_bare(app: Any, authoriza
 async def test_o20_and_o22_a_malformed_presentation_is_an_invalid_request(
     app: Any, authorization: tuple[str, ...], query: bytes
 ) -> None:
+    """Twice, in the query, or no token at all (O-20, O-21, O-22)."""
     answer = await ask(app, *authorization, query=query)
 
     assert answer.status == 400
@@ -131,6 +134,7 @@ async def test_o20_and_o22_a_malformed_presentation_is_an_invalid_request(
 @pytest.mark.parametrize("chain", [None, (), OTHER_CHAIN, (OTHER.cert_pem.decode(), MINE.cert_pem.decode())],
                          ids=["no TLS", "no certificate", "another's", "another's with mine above"])  # fmt: skip
 async def test_m51_and_m52_a_stolen_token_is_an_invalid_token(app: Any, chain: Any) -> None:
+    """With no certificate, or with another (M-51, M-52, O-21)."""
     answer = await ask(app, f"Bearer {ISSUED_BY.token(MINE.certificate)}", chain=chain)
 
     assert answer.status == 401
@@ -141,10 +145,12 @@ async def test_m51_and_m52_a_stolen_token_is_an_invalid_token(app: Any, chain: A
 
 @pytest.mark.parametrize("chain", [("-----BEGIN garbage",), (b"\x30",), (None,), (7,), ([],)])
 async def test_m82_a_certificate_that_cannot_be_read_is_an_invalid_token(app: Any, chain: Any) -> None:
+    """A certificate that is none is no 5xx (M-82)."""
     assert (await ask(app, f"Bearer {ISSUED_BY.token(MINE.certificate)}", chain=chain)).status == 401
 
 
 async def test_a_missing_scope_is_403_and_names_what_is_needed(app: Any) -> None:
+    """The challenge names the scope (O-21)."""
     answer = await ask(app, f"Bearer {ISSUED_BY.token(MINE.certificate, claims={'scope': 'orders.list'})}")
 
     assert answer.status == 403

@@ -101,6 +101,7 @@ def test_the_owner_of_the_certificate_is_served(url: str, tmp_path: Path, token:
 
 
 def test_m52_a_thief_with_a_certificate_of_its_own_is_refused(url: str, tmp_path: Path, token: str) -> None:
+    """Over real TLS (M-52, O-21)."""
     answer = ask(url, tmp_path, ROOT.issue("CN=orders"), token)
 
     assert answer.status_code == 401
@@ -108,10 +109,12 @@ def test_m52_a_thief_with_a_certificate_of_its_own_is_refused(url: str, tmp_path
 
 
 def test_m51_a_thief_without_a_certificate_is_refused(url: str, tmp_path: Path, token: str) -> None:
+    """Over real TLS (M-51, O-21)."""
     assert ask(url, tmp_path, None, token).status_code == 401
 
 
 def test_without_a_token_the_certificate_alone_is_nothing(url: str, tmp_path: Path) -> None:
+    """The challenge is bare (O-21)."""
     answer = ask(url, tmp_path, MINE, None)
 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -117,6 +117,7 @@ BAD: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_token_is_refused(case: str) -> None:
+    """Each row is one thing that makes a token none (J-01, J-02, J-05, J-06, J-07, M-53, M-54, M-57)."""
     token = BAD[case]()
     with pytest.raises(InvalidToken) as refused:
         judge(token)
@@ -125,16 +126,19 @@ def test_a_bad_token_is_refused(case: str) -> None:
 
 
 def test_m51_a_bound_token_without_a_certificate_is_refused() -> None:
+    """The binding is checked whatever else is right (M-51)."""
     with pytest.raises(InvalidToken, match="no client certificate"):
         judge(ISSUED_BY.token(MINE), None)
 
 
 def test_m52_a_renewed_certificate_of_the_same_key_and_subject_is_another_one() -> None:
+    """Same key, same subject, other certificate (M-52, M-74)."""
     with pytest.raises(InvalidToken, match="another certificate"):
         judge(ISSUED_BY.token(MINE), RENEWED)
 
 
 def test_an_unbound_token_passes_only_where_binding_is_not_required() -> None:
+    """Binding may be optional; a confirmation that is there is held to all the same (M-53, M-54)."""
     relaxed = Expected(issuer=ISSUER, audience=AUDIENCE, require_binding=False)
     judge(with_claims(cnf=None), None, relaxed)
     with pytest.raises(InvalidToken):
