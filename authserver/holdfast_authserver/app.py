@@ -6,12 +6,14 @@ from holdfast.clock import Clock
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import ClientAuthentication
 from holdfast_authserver.endpoints.context import EndpointContext
+from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
 from holdfast_authserver.endpoints.introspection import IntrospectionEndpoint
 from holdfast_authserver.endpoints.revocation import RevocationEndpoint
 from holdfast_authserver.endpoints.surface import Route, Surface
 from holdfast_authserver.endpoints.token import TokenEndpoint
 from holdfast_authserver.endpoints.urls import INTROSPECT, JWKS, REVOKE, TOKEN, ServerUrls, path_of, well_known_paths
+from holdfast_authserver.gauges import add_registry_gauges, add_server_gauges
 from holdfast_authserver.grants import client_credentials
 from holdfast_authserver.grants.grant import Grant
 from holdfast_authserver.metrics import Metrics
@@ -31,6 +33,9 @@ def create_context(
     settings: Settings, urls: ServerUrls, keeper: RegistryKeeper, keys: SigningKeys, audit: AuditLog, clock: Clock
 ) -> EndpointContext:
     """Put together what the endpoints of all listeners share."""
+    metrics = Metrics(client_names=settings.metrics_client_names)
+    add_registry_gauges(metrics, keeper, clock)
+    add_server_gauges(metrics, audit)
     return EndpointContext(
         urls=urls,
         keeper=keeper,
@@ -40,7 +45,8 @@ def create_context(
         grants=GRANTS,
         hold=StartupHold(settings.startup_hold),
         audit=audit,
-        metrics=Metrics(),
+        metrics=metrics,
+        decisions=Decisions(audit, metrics, lambda: keeper.snapshot, remote_address=settings.audit_remote_address),
         clock=clock,
         default_lifetime=settings.token_lifetime,
     )
@@ -49,7 +55,7 @@ def create_context(
 def create_public_app(context: EndpointContext) -> Surface:
     """The listener that asks for no certificate, so that a client of an mTLS method learns where to go (M-68)."""
     routes = _routes(context, context.urls.issuer)
-    return Surface(routes, context.audit, context.metrics, invalid_client_text=_PUBLIC_TEXT)
+    return Surface(routes, context.decisions, context.metrics, invalid_client_text=_PUBLIC_TEXT)
 
 
 def create_mtls_app(context: EndpointContext) -> Surface:
@@ -59,7 +65,7 @@ def create_mtls_app(context: EndpointContext) -> Surface:
     if not context.urls.mtls_issuer:
         for path in well_known_paths(base):
             del routes[path]
-    return Surface(routes, context.audit, context.metrics)
+    return Surface(routes, context.decisions, context.metrics)
 
 
 def _routes(context: EndpointContext, base: str) -> dict[str, Route]:

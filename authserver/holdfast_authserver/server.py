@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from holdfast_authserver.audit import AuditLog, AuditLogError
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.operations import create_operations_app
 from holdfast_authserver.endpoints.urls import INTROSPECT, TOKEN, ServerUrls
+from holdfast_authserver.gauges import add_listener_gauge
 from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError
 from holdfast_authserver.settings import Settings
 from holdfast_authserver.signing import SigningKeyError, SigningKeys
@@ -78,6 +80,9 @@ class AuthorizationServer:
         keys.of_instance(keeper.snapshot.instance)
         await self_test(contexts["mtls"], http=settings.http)
         context = create_context(settings, self._urls, keeper, keys, audit, self._clock)
+        for name, tls in contexts.items():
+            tls.on_handshake = partial(context.metrics.handshake, name)
+        add_listener_gauge(context.metrics, {name: tls.files for name, tls in contexts.items()}, self._clock)
         for name, bound in sockets.items():
             await self._listen(name, bound, contexts.get(name), context)
 

@@ -75,7 +75,12 @@ class Settings(BaseSettings):
     token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
     """Seconds an access token lives where its client does not say."""
     audit_log: str = "-"
-    """A file to append decisions to, one JSON object a line; `-` is the standard output."""
+    """A file to append decisions to, one JSON object a line; `-` is the standard output. A file that was moved away is
+    begun anew, at once and on SIGHUP."""
+    audit_remote_address: bool = True
+    """Whether the audit log names the address that a request came from, without its port."""
+    metrics_client_names: bool = False
+    """Whether metrics count decisions by client id, too: a series for each registered client."""
     http: Literal["httptools", "h11"] = "httptools"
     """The HTTP parser; h11 is the one without C."""
 

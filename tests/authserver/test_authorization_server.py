@@ -232,7 +232,7 @@ async def test_every_decision_stands_in_the_audit_log_without_token_or_certifica
     told = by_decision[issued.headers["holdfast-decision"]]
     assert (told["event"], told["client_id"]) == ("token.issued", "shop.orders")
     assert told["jti"] == jwt.decode(issued.json()["access_token"], options={"verify_signature": False})["jti"]
-    assert by_decision[refused.headers["holdfast-decision"]]["reason"] == "unknown client"
+    assert by_decision[refused.headers["holdfast-decision"]]["detail"] == "unknown client"
     assert issued.json()["access_token"].rpartition(".")[2] not in text
     assert "BEGIN" not in text
 

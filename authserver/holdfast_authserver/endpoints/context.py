@@ -8,6 +8,7 @@ from holdfast.oauth.errors import InvalidRequest, TemporarilyUnavailable
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient, ClientAuthentication
 from holdfast_authserver.client_authentication.presented import read_credentials
+from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.endpoints.urls import ServerUrls
 from holdfast_authserver.grants.grant import Grants
@@ -31,6 +32,7 @@ class EndpointContext:
     hold: StartupHold
     audit: AuditLog
     metrics: Metrics
+    decisions: Decisions
     clock: Clock
     default_lifetime: int
 
@@ -47,6 +49,7 @@ class EndpointContext:
         if received.form is None:
             raise InvalidRequest("the form was not read")
         presented = read_credentials(received.form, received.authorization, received.chain)
+        received.named_client = presented.client_id
         return await self.authentication.authenticate(presented, self.keeper.snapshot, at)
 
     def check_hold(self) -> None:

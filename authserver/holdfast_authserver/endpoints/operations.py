@@ -25,9 +25,6 @@ def create_operations_app(context: EndpointContext) -> Any:
         return JSONResponse(body, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
-        snapshot = context.keeper.snapshot
-        context.metrics.clients.set(len(snapshot.clients))
-        context.metrics.revision.set(snapshot.revision)
         return Response(context.metrics.exposition(), headers={"content-type": _EXPOSITION})
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

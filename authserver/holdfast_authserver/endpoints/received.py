@@ -20,7 +20,7 @@ class Disconnected(Exception):
 class Received:
     """One request. `decision`: the id of whatever will be decided about it."""
 
-    __slots__ = ("_receive", "authorization", "chain", "decision", "form", "scope")
+    __slots__ = ("_receive", "authorization", "chain", "decision", "form", "named_client", "scope")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, decision: str) -> None:
         self.scope = scope
@@ -29,11 +29,13 @@ class Received:
         self.chain: PresentedChain | None = presented_chain(scope)
         self.authorization: bytes | None = None
         self.form: Form | None = None
+        self.named_client: str | None = None
+        """Whom the credentials name, where the form does not: Basic, or an assertion. Unproven."""
 
     @property
     def claimed_client_id(self) -> str | None:
         """Whom the request says it is from, for the log; cut short, since nothing about it is checked."""
-        claimed = self.form.get("client_id") if self.form is not None else None
+        claimed = self.named_client or (self.form.get("client_id") if self.form is not None else None)
         return None if claimed is None else claimed[:256]
 
     async def read_form(self) -> Form:

@@ -1,18 +1,19 @@
 """The ASGI application of a listener: path to endpoint, and whatever goes wrong to one kind of answer.
 
 A plain table in place of a framework's middleware, since a token request passes through it. Every answer carries a
-decision id; every refusal of an endpoint that decides something stands in the audit log under it.
+decision id; every refusal of an endpoint that decides something stands in the audit log under it (`decisions.py`).
 """
 
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from holdfast.oauth.errors import InvalidClient, MethodNotAllowed, OAuthError, ServerError, UnknownPath
-from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.endpoints.answer import Answer, Send, error_answer, send_answer
+from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Disconnected, Receive, Received
 from holdfast_authserver.metrics import Metrics
 
@@ -42,15 +43,16 @@ class Surface:
     """
 
     def __init__(
-        self, routes: Mapping[str, Route], audit: AuditLog, metrics: Metrics, *, invalid_client_text: str | None = None
+        self, routes: Mapping[str, Route], decisions: Decisions, metrics: Metrics, *, invalid_client_text: str | None = None
     ) -> None:
         self._routes = {path.encode(): route for path, route in routes.items()}
-        self._audit = audit
+        self._decisions = decisions
         self._metrics = metrics
         self._invalid_client_text = invalid_client_text
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """One request. The path alone picks the endpoint: neither Host nor X-Forwarded-* mean anything (E-04)."""
+        begun = perf_counter()
         received = Received(scope, receive, os.urandom(8).hex())
         route = self._routes.get(scope["raw_path"])
         try:
@@ -67,17 +69,10 @@ class Surface:
             _LOG.exception("decision %s: %s", received.decision, type(error).__name__)
             answer = self._refuse(ServerError(type(error).__name__), route, received)
         await send_answer(send, answer, received.decision)
+        self._metrics.observe("none" if route is None else route.name, perf_counter() - begun)
 
     def _refuse(self, error: OAuthError, route: Route | None, received: Received) -> Answer:
-        self._metrics.count("none" if route is None else route.name, error.code)
-        if route is not None and not route.reads:
-            self._audit.record(
-                f"{route.name}.refused",
-                received.decision,
-                client_id=received.claimed_client_id,
-                thumbprint=None if received.chain is None else received.chain.thumbprint,
-                error=error.code,
-                reason=error.detail or None,
-            )
+        audited = route is not None and not route.reads
+        self._decisions.refused("none" if route is None else route.name, received, error, audited=audited)
         text = self._invalid_client_text if isinstance(error, InvalidClient) else None
         return error_answer(error, challenge=received.authorization is not None, description=text)

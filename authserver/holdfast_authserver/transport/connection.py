@@ -10,6 +10,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
+from holdfast_authserver.transport import handshake
 from holdfast_authserver.transport.presented import PresentedChain
 
 _FLUSH = 16384  # bytes per read of the outgoing BIO: a TLS record, so that one read is all of a usual answer
@@ -20,12 +21,19 @@ class TlsConnection:
     """What `SSLContext.wrap_bio` returns: `ssl.SSLObject` as far as the event loops use it."""
 
     def __init__(
-        self, context: ssl.SSLContext, connection: SSL.Connection, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+        self,
+        context: ssl.SSLContext,
+        connection: SSL.Connection,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        on_handshake: Callable[[str], None],
     ) -> None:
+        """`on_handshake`: told how the handshake ended, in a word of `handshake`."""
         self.context = context
         self._connection = connection
         self._incoming = incoming
         self._outgoing = outgoing
+        self._on_handshake = on_handshake
         self._fed = False
         """True while OpenSSL may hold undecrypted bytes: from each feed until a call ends in WantRead."""
         self._send, self._recv = connection.send, connection.recv
@@ -68,6 +76,12 @@ class TlsConnection:
         """Go on with the handshake. Raises ssl.SSLWantReadError until it is done, ssl.SSLError when it failed."""
         try:
             self._call(self._connection.do_handshake)
+            self._on_handshake(handshake.OK)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._on_handshake(handshake.failure(error))
+            raise
         finally:
             self._flush()
 

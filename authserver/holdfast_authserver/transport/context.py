@@ -7,17 +7,21 @@ everything is done by pyOpenSSL, since the standard library has no verify callba
 import logging
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from OpenSSL import SSL
 
+from holdfast_authserver.transport import handshake
 from holdfast_authserver.transport.connection import TlsConnection
 
 _LOG = logging.getLogger(__name__)
 _LOOK_AGAIN = 1.0  # seconds between looks at the files, so that a burst of connections costs one
-_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"  # TLS 1.2 with AEAD and forward secrecy only (RFC 8705 section 7.3, BCP 195)
+_CIPHERS = (  # of TLS 1.2, and no other (RFC 8705 section 7.3, RFC 9325 section 4.2); TLS 1.3 has its own, all good
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+)
 
 
 class TlsFilesError(Exception):
@@ -40,13 +44,15 @@ class TlsFiles:
 class ListenerContext(ssl.SSLContext):
     """Asks for a client certificate when told to, and then takes any, also none (RFC 8705 sections 6.1 and 6.2)."""
 
-    _files: TlsFiles
+    files: TlsFiles
     _ask: bool
+    on_handshake: Callable[[str], None] = staticmethod(lambda _: None)
+    """Told how each handshake goes, in a word of `handshake`; whoever counts them puts its own function here."""
 
     def __new__(cls, files: TlsFiles, *, ask_for_certificate: bool) -> Self:
         """Raises TlsFilesError."""
         self = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-        self._files = files
+        self.files = files
         self._ask = ask_for_certificate
         return self
 
@@ -67,7 +73,8 @@ class ListenerContext(ssl.SSLContext):
         self._reload_when_changed()
         connection = SSL.Connection(self._openssl, None)
         connection.set_accept_state()
-        return TlsConnection(self, connection, incoming, outgoing)
+        self.on_handshake(handshake.STARTED)
+        return TlsConnection(self, connection, incoming, outgoing, self.on_handshake)
 
     def _reload_when_changed(self) -> None:
         """Half a rotation (key and certificate of different pairs) keeps the old pair until the files agree."""
@@ -76,9 +83,9 @@ class ListenerContext(ssl.SSLContext):
             return
         self._looked = now
         try:
-            stamp = _stamp(self._files)
+            stamp = _stamp(self.files)
             if stamp != self._stamp:
-                self._openssl = _openssl_context(self._files, self._ask)
+                self._openssl = _openssl_context(self.files, self._ask)
                 self._stamp = stamp
         except TlsFilesError as error:
             _LOG.warning("keeping the previous server certificate: %s", error)
@@ -95,7 +102,8 @@ def _openssl_context(files: TlsFiles, ask_for_certificate: bool) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
-    # A resumed session would skip the proof of possession and lose the intermediates (RFC 8705 section 7.3).
+    # A resumed session would skip the proof of possession and lose the intermediates (RFC 8705 section 7.3). That no
+    # ticket is sent in TLS 1.3 either is openssl.cnf's doing.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     if ask_for_certificate:
