@@ -55,6 +55,7 @@ class AuthorizationServer:
         self._listeners: dict[str, Listener] = {}
         self._keeper: RegistryKeeper | None = None
         self._urls: ServerUrls | None = None
+        self._audit: AuditLog | None = None
         self._closing = AsyncExitStack()
 
     async def start(self) -> None:
@@ -76,6 +77,7 @@ class AuthorizationServer:
         keeper = await self._open_registry()
         audit = AuditLog(settings.audit_log, self._clock)
         self._closing.callback(audit.close)
+        self._audit = audit
         keys = SigningKeys(settings.keys_dir)
         keys.of_instance(keeper.snapshot.instance)
         await self_test(contexts["mtls"], http=settings.http)
@@ -144,6 +146,11 @@ class AuthorizationServer:
             raise RuntimeError("the server was not started")
         return self._keeper.writer
 
+    def reopen_audit_log(self) -> None:
+        """Go on in the file that has its name now, as a rotation asks for by SIGHUP."""
+        if self._audit is not None:
+            self._audit.reopen()
+
     async def stop(self) -> None:
         """Listeners first, all at once, then audit log and registry. Ends in bounded time; again is nothing."""
         await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
@@ -210,6 +217,7 @@ async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reopen_audit_log)
     await server.start()
     _quiet_collector()
     for name, (host, port) in server.addresses.items():
