@@ -1,7 +1,8 @@
 """The page that says which test holds which duty of the specifications: duties from a file, tests from their docstrings.
 
 Owns how a test names a duty, and how the page looks. A test names it in its docstring, as `(M-20)` or `(M-20, M-24)` at the
-end of a sentence, or begins its own name with `test_M_20_`. Must not know what a duty means: `conformance.yaml` tells.
+end of a sentence, or in its own name, as `test_m20_…` or `test_m29_and_y03_…`. Must not know what a duty means:
+`conformance.yaml` tells.
 """
 
 import ast
@@ -18,7 +19,7 @@ PAGE = "docs/conformance.md"
 
 _CLAIMS = Path(__file__).with_suffix(".yaml")
 _ID = re.compile(r"\b[A-Z]-\d{2}\b")
-_NAME = re.compile(r"^test_([A-Z])_(\d{2})_")
+_IN_NAME = re.compile(r"(?<=_)([a-z])(\d{2})(?=_)")
 _HEADER = "<!-- Generated from tools/conformance.yaml and the tests by `make generate`; do not edit. -->\n\n"
 _INTRODUCTION = """# Conformance
 
@@ -76,9 +77,7 @@ def proofs(root: Path = REPOSITORY) -> dict[str, list[Proof]]:
 
 def _named_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     named = set(_ID.findall(ast.get_docstring(function) or ""))
-    if in_name := _NAME.match(function.name):
-        named.add("-".join(in_name.groups()))
-    return named
+    return named | {f"{letter.upper()}-{number}" for letter, number in _IN_NAME.findall(function.name)}
 
 
 def unproven(root: Path = REPOSITORY) -> list[str]:
