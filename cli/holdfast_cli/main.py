@@ -34,6 +34,9 @@ COMMANDS = {
     "dev": Entry("holdfast_cli.dev", "Run everything on this machine over a folder of YAML, without a cluster.", "all"),
     "token": Entry("holdfast_cli.token", "Get a bound token with a certificate; print it, or call an API.", "cli"),
     "inspect": Entry("holdfast_cli.inspect", "Explain a token or a certificate, and whether they belong together.", "cli"),
+    "why": Entry(
+        "holdfast_cli.why", "Explain a decision by its id, or how a certificate would be judged.", "authserver,cli"
+    ),
     "authserver": Entry("holdfast_cli.authserver", "Start the authorization server.", "authserver,cli"),
     "operator": Entry("holdfast_cli.operator", "Start the operator.", "operator,cli"),
 }
