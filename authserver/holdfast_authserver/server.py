@@ -24,6 +24,7 @@ from holdfast.registry.port import Registry
 from holdfast.registry.records import Endpoints
 from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast.x509.certificate import CertificateError, load_pem_bundle
+from holdfast_authserver import tracing
 from holdfast_authserver.admin.app import create_admin_app
 from holdfast_authserver.admin.identity import AdminIdentity
 from holdfast_authserver.app import create_context, create_mtls_app, create_public_app
@@ -35,10 +36,13 @@ from holdfast_authserver.gauges import add_listener_gauge
 from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError
 from holdfast_authserver.settings import Settings
 from holdfast_authserver.signing import SigningKeyError, SigningKeys
+from holdfast_authserver.tracing import Tracing, TracingError
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.listener import Listener, bind
 from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
+
+_TRACED = ("public", "mtls", "forwarded")  # what clients reach
 
 
 class StartError(Exception):
@@ -56,13 +60,14 @@ class AuthorizationServer:
         self._keeper: RegistryKeeper | None = None
         self._urls: ServerUrls | None = None
         self._audit: AuditLog | None = None
+        self._tracing: Tracing | None = None
         self._closing = AsyncExitStack()
 
     async def start(self) -> None:
         """Bind every socket, then open the registry, then serve. Raises StartError, and leaves nothing behind then."""
         try:
             await self._start()
-        except (TlsFilesError, SigningKeyError, AuditLogError, SelfTestFailed) as error:
+        except (TlsFilesError, SigningKeyError, AuditLogError, SelfTestFailed, TracingError) as error:
             await self.stop()
             raise StartError(str(error)) from error
         except BaseException:
@@ -71,6 +76,9 @@ class AuthorizationServer:
 
     async def _start(self) -> None:
         settings = self._settings
+        if tracing.wanted():
+            self._tracing = Tracing()
+            self._closing.push_async_callback(asyncio.to_thread, self._tracing.close)
         sockets = {name: self._bind(name, host, port) for name, host, port in _wanted(settings)}
         contexts = {name: _tls_context(settings, name) for name in sockets if name != "ops"}
         self._urls = _urls(settings, sockets)
@@ -119,7 +127,8 @@ class AuthorizationServer:
             "admin": lambda c: create_admin_app(c.keeper, _operator(self._settings, self._clock)),
             "ops": create_operations_app,
         }
-        return makers[name](context)
+        app = makers[name](context)
+        return self._tracing.around(app, name) if self._tracing is not None and name in _TRACED else app
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
