@@ -5,6 +5,7 @@ from datetime import datetime
 
 from holdfast.clock import Clock
 from holdfast.oauth.errors import InvalidRequest, TemporarilyUnavailable
+from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient, ClientAuthentication
 from holdfast_authserver.client_authentication.presented import read_credentials
@@ -42,7 +43,7 @@ class EndpointContext:
         try:
             return self.keys.of_instance(self.keeper.snapshot.instance)
         except SigningKeyError as error:
-            raise TemporarilyUnavailable(f"signing key: {error}") from error
+            raise TemporarilyUnavailable(f"signing key: {error}", reason=Refusal.SIGNING_KEY) from error
 
     async def authenticate(self, received: Received, at: datetime) -> AuthenticatedClient:
         """The same at every direct endpoint (M-09). Raises InvalidClient, InvalidRequest, UnauthorizedClient."""
@@ -55,4 +56,6 @@ class EndpointContext:
     def check_hold(self) -> None:
         """Raises TemporarilyUnavailable."""
         if not self.hold.over(self.keeper.snapshot):
-            raise TemporarilyUnavailable("the registry has not been confirmed since it was opened")
+            raise TemporarilyUnavailable(
+                "the registry has not been confirmed since it was opened", reason=Refusal.REGISTRY_UNCONFIRMED
+            )

@@ -22,15 +22,16 @@ class IntrospectionEndpoint:
         context = self._context
         form = await received.read_form()
         at = context.clock()
-        caller = (await context.authenticate(received, at)).served.metadata.client_id
+        client = await context.authenticate(received, at)
+        caller = client.served.metadata.client_id
         claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
         reason = self._why_inactive(claims, caller, at)
-        context.audit.record(
+        context.decisions.tell(
             "introspection.answered",
-            received.decision,
-            client_id=caller,
+            received,
+            client,
             active=reason is None,
-            reason=reason,
+            detail=reason,
             jti=None if claims is None else claims.jti,
         )
         if claims is None or reason is not None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from holdfast.oauth.errors import TemporarilyUnavailable, UnauthorizedClient
+from holdfast.oauth.refusal import Refusal
 from holdfast.registry.port import RegistryUnavailable
 from holdfast_authserver.endpoints.answer import EMPTY, Answer
 from holdfast_authserver.endpoints.context import EndpointContext
@@ -22,15 +23,16 @@ class RevocationEndpoint:
         context = self._context
         form = await received.read_form()
         at = context.clock()
-        caller = (await context.authenticate(received, at)).served.metadata
+        client = await context.authenticate(received, at)
+        caller = client.served.metadata
         claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
         if claims is None or claims.exp <= at.timestamp() or context.keeper.is_revoked(claims.jti):
             return EMPTY
         if claims.client_id != caller.client_id:
-            raise UnauthorizedClient(f"the token is {claims.client_id}'s")
+            raise UnauthorizedClient(f"the token is {claims.client_id}'s", reason=Refusal.FOREIGN_TOKEN)
         try:
             await context.keeper.revoke_jti(claims.jti, datetime.fromtimestamp(claims.exp, UTC))
         except RegistryUnavailable as error:
-            raise TemporarilyUnavailable(str(error)) from error
-        context.audit.record("token.revoked", received.decision, client_id=caller.client_id, jti=claims.jti)
+            raise TemporarilyUnavailable(str(error), reason=Refusal.REGISTRY_UNAVAILABLE) from error
+        context.decisions.tell("token.revoked", received, client, jti=claims.jti)
         return EMPTY

@@ -5,6 +5,7 @@ from typing import Any
 from holdfast.oauth.claims import AccessTokenClaims
 from holdfast.oauth.errors import UnauthorizedClient, UnsupportedGrantType
 from holdfast.oauth.messages import TokenRequest
+from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
 from holdfast_authserver.endpoints.answer import Answer, direct_json
 from holdfast_authserver.endpoints.context import EndpointContext
@@ -38,7 +39,7 @@ class TokenEndpoint:
         )
         token, claims = issue(_new_token(granted, client, context.urls.issuer, int(at.timestamp())), context.key)
         context.keeper.record_token(claims.client_id, at)
-        self._tell(received, client, claims)
+        self._tell(received, request.grant_type, client, claims)
         return direct_json(_body(token, granted))
 
     def _grant(self, grant_type: str, client: AuthenticatedClient) -> Grant:
@@ -46,16 +47,18 @@ class TokenEndpoint:
         if grant is None:
             raise UnsupportedGrantType(f"grant type {grant_type[:80]!r}")
         if grant_type not in client.served.metadata.grant_types:
-            raise UnauthorizedClient(f"grant type {grant_type} is not among the client's")
+            raise UnauthorizedClient(f"grant type {grant_type} is not among the client's", reason=Refusal.GRANT_TYPE)
         return grant
 
-    def _tell(self, received: Received, client: AuthenticatedClient, claims: AccessTokenClaims) -> None:
-        self._context.audit.record(
+    def _tell(self, received: Received, grant_type: str, client: AuthenticatedClient, claims: AccessTokenClaims) -> None:
+        bound, token_format = claims.cnf is not None, client.served.metadata.token_format
+        self._context.metrics.issued(claims.client_id, grant_type, client.method, token_format, bound=bound)
+        self._context.decisions.tell(
             "token.issued",
-            received.decision,
-            client_id=claims.client_id,
-            thumbprint=client.thumbprint,
-            bound=claims.cnf is not None,
+            received,
+            client,
+            bound=bound,
+            format=token_format,
             audience=claims.aud[0],
             scope=" ".join(claims.scope),
             jti=claims.jti,

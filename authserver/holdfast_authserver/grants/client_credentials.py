@@ -5,6 +5,7 @@ from datetime import datetime
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.oauth.errors import InvalidClient, InvalidRequest, InvalidScope, InvalidTarget
 from holdfast.oauth.messages import TokenRequest
+from holdfast.oauth.refusal import Refusal
 from holdfast.policy.audience import AudienceDecision, decide_audience, default_audience
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
 from holdfast_authserver.grants.grant import GrantContext, Granted
@@ -17,7 +18,11 @@ def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantCont
     """Raises InvalidScope, InvalidTarget, InvalidClient (the certificate ends now), InvalidRequest (none to bind to)."""
     metadata = client.served.metadata
     if metadata.certificate_bound and client.thumbprint is None:
-        raise InvalidRequest("no certificate to bind to", description="a bound token needs a client certificate")
+        raise InvalidRequest(
+            "no certificate to bind to",
+            description="a bound token needs a client certificate",
+            reason=Refusal.NO_BINDING,
+        )
     _check_scope(metadata, request.scope)
     decided = _audience(client.served, request, context)
     if request.scope and not decided.scopes:
@@ -62,5 +67,5 @@ def _lifetime(served: ServedClient, expires: datetime | None, context: GrantCont
         return lifetime
     remaining = int(expires.timestamp()) - int(context.at.timestamp())
     if remaining <= 0:
-        raise InvalidClient("the certificate ends now")
+        raise InvalidClient("the certificate ends now", reason=Refusal.CERTIFICATE_EXPIRED)
     return min(lifetime, remaining)
