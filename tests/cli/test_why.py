@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from holdfast.oauth.jwks import parse_jwk_set
 from holdfast.policy.model import MTLS_METHODS
@@ -168,6 +169,8 @@ async def test_a_registry_that_is_not_there_is_named_and_not_made(tmp_path: Path
 
 
 def _jwk(issued: Issued) -> dict[str, object]:
-    numbers = issued.certificate.parsed.public_key().public_numbers()  # type: ignore[union-attr]
+    key = issued.certificate.parsed.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    numbers = key.public_numbers()
     x, y = (base64.urlsafe_b64encode(n.to_bytes(32, "big")).rstrip(b"=").decode() for n in (numbers.x, numbers.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y, "x5c": [base64.b64encode(issued.certificate.der).decode()]}

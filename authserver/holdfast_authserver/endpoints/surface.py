@@ -50,6 +50,11 @@ class Surface:
         self._metrics = metrics
         self._invalid_client_text = invalid_client_text
 
+    @property
+    def routes(self) -> dict[str, Route]:
+        """What is served, by path."""
+        return {path.decode(): route for path, route in self._routes.items()}
+
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """One request. The path alone picks the endpoint: neither Host nor X-Forwarded-* mean anything (E-04)."""
         begun = perf_counter()
