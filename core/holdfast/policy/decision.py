@@ -23,6 +23,7 @@ class DenialReason(StrEnum):
     KEYS_MISSING = "KeysMissing"
     DURATION_TOO_LONG = "DurationTooLong"
     TRUST_ANCHOR_NOT_ALLOWED = "TrustAnchorNotAllowed"
+    KEY_TOO_SMALL = "KeyTooSmall"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ client and a policy in, a Decision out. Must not know certificates presented (se
 (see `audience`).
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from holdfast.oauth.client_metadata import ClientMetadata
+from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
 from holdfast.policy.decision import ALLOW, Decision, DenialReason
 from holdfast.policy.model import AllowedSubjects, EffectivePolicy, IssuerName
 from holdfast.x509.patterns import parse_subject_pattern, subject_allowed
@@ -25,6 +26,8 @@ _MEMBERS = {
     SubjectKind.DN: "distinguished_names",
 }
 
+_BY_KEYS = frozenset({"self_signed_tls_client_auth", "private_key_jwt"})
+"""Methods that know a client by its registered keys (RFC 8705 section 2.2, RFC 7523)."""
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -44,6 +47,8 @@ def _decisions(client: ClientMetadata, policy: EffectivePolicy) -> Iterator[Deci
     yield evaluate_client_id(client.client_id, owner.namespace, policy)
     yield _evaluate_method(client, policy)
     yield _evaluate_tokens(client, policy)
+    yield _evaluate_grants(client, policy)
+    yield _evaluate_keys(client)
     yield _evaluate_authentication(client, policy)
     for audience in client.resource_server.audiences if client.resource_server else ():
         yield evaluate_audience(audience, owner.namespace, policy)
@@ -79,6 +84,50 @@ def _evaluate_tokens(client: ClientMetadata, policy: EffectivePolicy) -> Decisio
     return ALLOW
 
 
+def _evaluate_grants(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
+    for entry in policy.allowed_grant_types:
+        if refused := [grant for grant in client.grant_types if grant not in entry]:
+            return Decision.deny(
+                DenialReason.GRANT_TYPE_NOT_ALLOWED,
+                f"spec.grantTypes: expected {', '.join(sorted(entry)) or 'none'}, found {', '.join(refused)}",
+            )
+    for entry in policy.allowed_scopes:
+        if refused := [scope for scope in client.scopes if not any(_scope_allowed(scope, p) for p in entry)]:
+            return Decision.deny(
+                DenialReason.SCOPE_NOT_ALLOWED,
+                f"spec.scopes: expected {', '.join(sorted(entry)) or 'none'} (a policy's allowedScopes), "
+                f"found {', '.join(refused)}",
+            )
+    return ALLOW
+
+
+def _scope_allowed(scope: str, pattern: str) -> bool:
+    """Equal, or a `*` at the pattern's end stands for the rest of the scope, which may be nothing but for a lone `*`."""
+    return scope.startswith(pattern[:-1]) if pattern.endswith("*") else scope == pattern
+
+
+def _evaluate_keys(client: ClientMetadata) -> Decision:
+    if client.token_endpoint_auth_method not in _BY_KEYS or client.jwks or client.jwks_uri:
+        return ALLOW
+    return Decision.deny(
+        DenialReason.KEYS_MISSING,
+        f"spec.authentication: expected jwks or jwksUri with {client.token_endpoint_auth_method}, found neither",
+    )
+
+
+def allowed_anchors(anchors: Iterable[TrustAnchor], policy: EffectivePolicy) -> tuple[TrustAnchor, ...]:
+    """Those that every policy which names trust anchors names, compared as whole certificates."""
+    found = tuple(anchors)
+    if not policy.allowed_anchors:
+        return found
+    return tuple(a for a in found if all(anchor_name(a.der) in entry for entry in policy.allowed_anchors))
+
+
+def anchor_name(der: bytes) -> str:
+    """How policies name a trust anchor: SHA-256, hex, of the whole certificate."""
+    return hashlib.sha256(der).hexdigest()
+
+
 def _evaluate_authentication(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     if client.token_endpoint_auth_method != "tls_client_auth":  # noqa: S105  (a method's name)
         return ALLOW
@@ -88,8 +137,20 @@ def _evaluate_authentication(client: ClientMetadata, policy: EffectivePolicy) ->
         )
     if not client.trust_anchors:
         return Decision.deny(DenialReason.TRUST_ANCHOR_MISSING, "no trust anchor is left for this client")
-    shared = any(anchor.shared for anchor in client.trust_anchors)
+    anchors = allowed_anchors(client.trust_anchors, policy)
+    if not anchors:
+        return _deny_anchors(client.trust_anchors)
+    shared = any(anchor.shared for anchor in anchors)
     return evaluate_subject(client.subject, client.owner.namespace, client.owner.service_account, policy, shared=shared)
+
+
+def _deny_anchors(anchors: Iterable[TrustAnchor]) -> Decision:
+    found = ", ".join(anchor_name(anchor.der) for anchor in anchors)
+    return Decision.deny(
+        DenialReason.TRUST_ANCHOR_NOT_ALLOWED,
+        "spec.authentication.trustAnchors, or the CA of the issuer: expected a CA certificate that every policy with "
+        f"certificates.trustAnchors names, found those of SHA-256 {found}",
+    )
 
 
 def evaluate_subject(

@@ -95,6 +95,10 @@ class Reason(StrEnum):
     CERTIFICATE_ISSUED = "CertificateIssued", "The certificate is issued and valid."
     CERTIFICATE_RENEWED = "CertificateRenewed", "A new certificate has taken the place of the old one."
     OWN_CERTIFICATE = "OwnCertificate", "The client brings its own certificate; its trust anchors were read."
+    OWN_KEYS = (
+        "OwnKeys",
+        "The client is known by keys of its own: authentication.jwks or jwksUri.",
+    )
     REGISTERED = "Registered", "The registration was read back from the server."
     TOKEN_ISSUED = "TokenIssued", "The client has got a token; status.lastTokenTime says when."
     NO_TOKEN_YET = "NoTokenYet", "The client has not asked for a token yet."
@@ -138,6 +142,7 @@ class Reason(StrEnum):
         "TrustAnchorNotAllowed",
         "None of the client's trust anchors is among those that a policy allows.",
     )
+    KEY_TOO_SMALL = "KeyTooSmall", "certificate.privateKey is smaller than a policy's minimumKey."
     AUDIENCE_TAKEN = "AudienceTaken", "Another client owns an audience of resourceServer."
 
     # Accepted=True, with a reservation.
@@ -149,7 +154,8 @@ class Reason(StrEnum):
     SCOPE_NOT_ALLOWED = (
         "ScopeNotAllowed",
         "With Accepted=True: the owner of a resource grants the client none of its scopes, or a scope is granted by the "
-        "owner of none of its resources. Tokens come without; the condition changes by itself when an owner grants it.",
+        "owner of none of its resources. Tokens come without; the condition changes by itself when an owner grants it. With "
+        "Accepted=False: a policy's allowedScopes does not list one of spec.scopes.",
     )
 
     # CertificateReady=False.
@@ -184,6 +190,14 @@ class Reason(StrEnum):
     INVALID_PATTERN = (
         "InvalidPattern",
         "An entry of allowedSubjects is no pattern of its kind; the last accepted form stays in force.",
+    )
+    REVOCATION_LIST_NOT_FOUND = (
+        "RevocationListNotFound",
+        "A ConfigMap of revocation.crls, or its key, does not exist; the last accepted form stays in force.",
+    )
+    REVOCATION_LIST_INVALID = (
+        "RevocationListInvalid",
+        "What should be a CRL is none; the last accepted form stays in force.",
     )
 
 
