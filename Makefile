@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-controlplane demo test check generate cluster bench clean
+.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -48,8 +48,12 @@ generate: setup  ## write crds/, docs/reference/ and manifests/install/ anew fro
 cluster: setup  ## a local control plane with cert-manager and Holdfast, until Ctrl-C; READY_FILE=path for scripts
 	@$(BIN)/python -m tests.controlplane.cluster $(if $(READY_FILE),--ready-file '$(READY_FILE)')
 
+fuzz: setup  ## feed the parsers for SECONDS each (default 60), guided by the code they reach
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python -m fuzz.run --seconds $(or $(SECONDS),60) $(TARGETS)
+
 bench: setup  ## token requests per CPU second, beside the least that this stack can cost
 	$(BIN)/python -m benchmarks.token_endpoint
 
 clean:  ## remove what the targets above made in this folder (not the built control plane)
-	rm -rf .venv .holdfast .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .holdfast .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
