@@ -3,13 +3,19 @@
 Pure. Neighbours: `holdfast.policy.evaluate` decides, the registry has the last word on what other clients hold.
 """
 
+from dataclasses import replace
+
 from holdfast.api.v1alpha1.conditions import Reason, reason
+from holdfast.api.v1alpha1.convert import duration_seconds
+from holdfast.api.v1alpha1.oauth_client import Certificate
 from holdfast.oauth.client_metadata import TrustAnchor
-from holdfast.policy.decision import Decision
+from holdfast.policy.certificate import evaluate_duration, evaluate_key
+from holdfast.policy.decision import ALLOW, Decision, DenialReason
 from holdfast.policy.evaluate import evaluate_client, evaluate_issuer
 from holdfast.policy.model import EffectivePolicy, IssuerName
 from holdfast.registry.port import RefusalReason, RegistrationRefused
 from holdfast.registry.records import StoredClient
+from holdfast_operator.reconcile.certificate_intent import asked_duration
 from holdfast_operator.reconcile.finding import Finding, fine, stalled
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.request import ClientRequest, client_metadata
@@ -28,9 +34,12 @@ ACCEPTED = fine(Reason.ACCEPTED, "valid and allowed")
 
 def judge_acceptance(request: ClientRequest, policy: EffectivePolicy, anchors: tuple[TrustAnchor, ...]) -> Finding:
     """`anchors`: those the client has; while it has none yet, only what does not hang on them is judged."""
-    decision = _issuer_decision(request, policy)
-    if decision.allowed:
-        decision = evaluate_client(client_metadata(request, anchors or _expected(request), policy.hash), policy)
+    decision = _certificate_decision(request, policy)
+    if decision.allowed and (anchors or request.by_keys):
+        decision = evaluate_client(client_metadata(request, () if request.by_keys else anchors, policy.hash), policy)
+    elif decision.allowed:
+        unpinned = replace(policy, allowed_anchors=())  # which anchor it will be is not known yet
+        decision = evaluate_client(client_metadata(request, _expected(request), policy.hash), unpinned)
     return ACCEPTED if decision.allowed else denied(decision)
 
 
@@ -40,12 +49,31 @@ def denied(decision: Decision) -> Finding:
     return stalled(reason(decision.reason.value), decision.message)
 
 
-def _issuer_decision(request: ClientRequest, policy: EffectivePolicy) -> Decision:
+def _certificate_decision(request: ClientRequest, policy: EffectivePolicy) -> Decision:
+    """What is asked of cert-manager, judged before it is."""
     wanted = request.client.spec.certificate
     if wanted is None:
-        return Decision(True)
-    reference = wanted.issuer_ref
-    return evaluate_issuer(IssuerName(name=reference.name, kind=reference.kind, group=reference.group), policy)
+        return ALLOW
+    reference, key = wanted.issuer_ref, wanted.private_key
+    decisions = (
+        evaluate_issuer(IssuerName(name=reference.name, kind=reference.kind, group=reference.group), policy),
+        evaluate_duration(duration_seconds(wanted.duration) if wanted.duration else None, policy),
+        evaluate_key(key.algorithm, key.size, policy),
+        _renewal_decision(wanted, policy),
+    )
+    return next((d for d in decisions if not d.allowed), ALLOW)
+
+
+def _renewal_decision(wanted: Certificate, policy: EffectivePolicy) -> Decision:
+    """A duration that gave way to a policy may have become shorter than what is left of it for renewing."""
+    left = asked_duration(wanted, policy)
+    if wanted.renew_before is None or duration_seconds(wanted.renew_before) < left:
+        return ALLOW
+    return Decision.deny(
+        DenialReason.DURATION_TOO_LONG,
+        f"spec.certificate.renewBefore: expected less than {left}s, which policies leave of duration, "
+        f"found {wanted.renew_before}",
+    )
 
 
 def _expected(request: ClientRequest) -> tuple[TrustAnchor, ...]:

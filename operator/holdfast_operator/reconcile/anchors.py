@@ -112,7 +112,7 @@ def _bundle(reference: ConfigMapKey, config_map: Object | None) -> tuple[Certifi
                 f"under the key {reference.key}, or change spec.authentication.trustAnchors",
             )
         )
-    text = _value(config_map, reference.key)
+    text = config_map_value(config_map, reference.key)
     if text is None:
         keys = ", ".join(sorted({**(config_map.get("data") or {}), **(config_map.get("binaryData") or {})})) or "none"
         raise OwnAnchorsUnusable(
@@ -121,7 +121,8 @@ def _bundle(reference: ConfigMapKey, config_map: Object | None) -> tuple[Certifi
     return _certificates(text, where)
 
 
-def _value(config_map: Object, key: str) -> bytes | None:
+def config_map_value(config_map: Object, key: str) -> bytes | None:
+    """What stands under a key of `data`, else of `binaryData`; None: there is no such key."""
     text = (config_map.get("data") or {}).get(key)
     if text is not None:
         return str(text).encode()

@@ -11,6 +11,8 @@ from datetime import datetime
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.oauth_client import Certificate as Wanted
 from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.policy.evaluate import allowed_anchors
+from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
 from holdfast.x509.chain import PathError, verify_path
 from holdfast.x509.subject import SubjectMismatch, verify_subject
@@ -55,19 +57,32 @@ class CertificateVerdict:
     requeue_after: float | None = None
 
 
-def judge_certificate(observed: Observed, request: ClientRequest) -> CertificateVerdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruled:
+    """`policy`: the effective one. `anchors`: those of all matching policies, for a client whose issuer names no CA."""
+
+    policy: EffectivePolicy
+    anchors: Anchors = ()
+
+
+def judge_certificate(observed: Observed, request: ClientRequest, ruled: Ruled) -> CertificateVerdict:
     """The client's own anchors, or the walk through cert-manager."""
     wanted = request.client.spec.certificate
+    if request.by_keys:
+        return _walked(observed, request, wanted, (), ruled) if wanted else _OWN_KEYS
     try:
         own = own_anchors(request.anchor_references, observed.config_maps, observed.shared_keys, observed.now)
         if wanted is None:
             return _brought_along(observed, request, own)
-        return _walked(observed, request, wanted, own)
+        return _walked(observed, request, wanted, own, ruled)
     except OwnAnchorsUnusable as error:
         return CertificateVerdict(finding=error.finding, withdraw=True)
     except OwnAnchorsOutOfTime as error:
         again = None if error.judge_again is None else (error.judge_again - observed.now).total_seconds()
         return CertificateVerdict(finding=error.finding, anchors=error.anchors, requeue_after=again)
+
+
+_OWN_KEYS = CertificateVerdict(finding=fine(Reason.OWN_KEYS, "the client is known by keys of its own"))
 
 
 def _brought_along(observed: Observed, request: ClientRequest, own: Anchors) -> CertificateVerdict:
@@ -77,27 +92,27 @@ def _brought_along(observed: Observed, request: ClientRequest, own: Anchors) -> 
     return CertificateVerdict(
         finding=fine(Reason.OWN_CERTIFICATE, "the client brings its own certificate"),
         anchors=own,
-        status={"subject": request.subject.canonical},
+        status=_subject(request),
         requeue_after=(last_end(own) - observed.now).total_seconds(),
     )
 
 
-def _walked(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors) -> CertificateVerdict:
+def _walked(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors, ruled: Ruled) -> CertificateVerdict:
     """The walk, and where it ended; anchors that are the client's own do not depend on it."""
     try:
-        verdict = _walk(observed, request, wanted, own)
+        verdict = _walk(observed, request, wanted, own, ruled)
     except Unusable as error:
         verdict = CertificateVerdict(finding=error.finding)
     return replace(verdict, anchors=own or verdict.anchors)
 
 
-def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors) -> CertificateVerdict:
+def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Anchors, ruled: Ruled) -> CertificateVerdict:
     live = find_certificate(observed)
     if live is not None and was_a_namesakes(live, observed.client):
         pending = waiting(Reason.CERTIFICATE_PENDING, "the Certificate of the deleted client of this name goes first")
         return CertificateVerdict(finding=pending, delete=live)
     _check_names(observed, request, live)
-    intent = intended_certificate(observed.client, request.client, wanted, request.subject, observed.settings.trust_domain)
+    intent = intended_certificate(observed.client, request.client, wanted, request.subject, ruled.policy)
     if live is None or not is_as_intended(intent, live):
         _check_issuer_exists(observed, wanted)
         if observed.certificate_rejected is not None:
@@ -111,8 +126,11 @@ def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Ancho
         return _without_request(live, observed.now)
     issued = _read(current)
     _check_leaf(observed, request, issued)
-    anchors = own or _issuing_anchors(observed, wanted, issued)
-    _check_path(issued, anchors, observed)
+    if request.by_keys:  # a bound token takes the certificate as it is: nothing has to lead to an anchor
+        return _issued(observed, request, issued, live, ())
+    anchors = own or _issuing_anchors(observed, wanted, issued, ruled.anchors)
+    # Where policies leave none, acceptance says so; what they leave is what the server will check against.
+    _check_path(issued, allowed_anchors(anchors, ruled.policy) or anchors, observed)
     return _issued(observed, request, issued, live, anchors)
 
 
@@ -231,7 +249,8 @@ def _check_leaf(observed: Observed, request: ClientRequest, issued: Issued) -> N
         message = f"the certificate ended at {timestamp(issued.leaf.not_after)} and cert-manager has not renewed it"
         raise Unusable(waiting(Reason.CERTIFICATE_INVALID, message))
     try:
-        verify_subject(issued.leaf, request.subject)
+        if request.subject is not None:
+            verify_subject(issued.leaf, request.subject)
     except SubjectMismatch as error:
         message = f"the issuer left out what was asked for: {error}; use an issuer that keeps it"
         raise Unusable(stalled(Reason.CERTIFICATE_INVALID, message)) from None
@@ -246,8 +265,10 @@ def _read(request: Object) -> Issued:
         ) from None
 
 
-def _issuing_anchors(observed: Observed, wanted: Wanted, issued: Issued) -> Anchors:
-    """The CA of the client's issuer, which is shared when it is a ClusterIssuer's."""
+def _issuing_anchors(observed: Observed, wanted: Wanted, issued: Issued, of_policies: Anchors) -> Anchors:
+    """The CA of the client's issuer, which is shared when it is a ClusterIssuer's, else what policies name."""
+    if not issued.ca and of_policies:
+        return of_policies
     if not issued.ca:
         message = "the issuer does not say under which CA it issues: name its CA in spec.authentication.trustAnchors"
         raise Unusable(stalled(Reason.TRUST_ANCHOR_MISSING, message))
@@ -272,5 +293,9 @@ def _status(request: ClientRequest, issued: Issued, live: Object) -> Object:
         "thumbprint": issued.leaf.x5t_s256,
         "notAfter": timestamp(issued.leaf.not_after),
         **({"renewalTime": timestamp(renewal)} if renewal else {}),
-        "subject": request.subject.canonical,
+        **_subject(request),
     }
+
+
+def _subject(request: ClientRequest) -> Object:
+    return {} if request.subject is None else {"subject": request.subject.canonical}

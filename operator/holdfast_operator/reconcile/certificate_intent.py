@@ -8,6 +8,8 @@ from typing import Any
 
 from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.api.v1alpha1.oauth_client import DEFAULT_CERTIFICATE_DURATION, Certificate, OAuthClient
+from holdfast.policy.certificate import default_bits, default_duration
+from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.subject import SubjectKind, SubjectRule
 from holdfast_operator.reconcile.names import CLIENT_LABEL, owner_reference
 from holdfast_operator.reconcile.ports import Kind, Object
@@ -18,7 +20,6 @@ _SAN_FIELDS = {
     SubjectKind.IP: "ipAddresses",
     SubjectKind.EMAIL: "emailAddresses",
 }
-_DEFAULT_SIZES = {"ECDSA": 256, "RSA": 2048}
 
 
 def spiffe_id(client: OAuthClient, trust_domain: str) -> str:
@@ -27,26 +28,29 @@ def spiffe_id(client: OAuthClient, trust_domain: str) -> str:
 
 
 def intended_certificate(
-    obj: Object, client: OAuthClient, wanted: Certificate, subject: SubjectRule, trust_domain: str
+    obj: Object, client: OAuthClient, wanted: Certificate, subject: SubjectRule | None, policy: EffectivePolicy
 ) -> Object:
-    """The complete intent: lists that are empty are written as such, so that they are ours and stay empty."""
+    """The complete intent: lists that are empty are written as such, so that they are ours and stay empty.
+
+    `policy`: what defaults give way to.
+    """
     names: dict[str, list[str]] = {field: [] for field in _SAN_FIELDS.values()}
-    names["uris"].append(spiffe_id(client, trust_domain))
+    names["uris"].append(spiffe_id(client, policy.trust_domain))
     spec: dict[str, Any] = {
         "secretName": client.secret_name,
         "issuerRef": {"name": wanted.issuer_ref.name, "kind": wanted.issuer_ref.kind, "group": wanted.issuer_ref.group},
         "privateKey": {
             "algorithm": wanted.private_key.algorithm,
-            "size": wanted.private_key.size or _DEFAULT_SIZES[wanted.private_key.algorithm],
+            "size": wanted.private_key.size or default_bits(wanted.private_key.algorithm, policy),
             "rotationPolicy": "Always",
         },
         "usages": ["client auth", "digital signature"],
-        **_times(wanted),
+        **_times(wanted, policy),
         **names,
     }
-    if subject.kind is SubjectKind.DN:
+    if subject is not None and subject.kind is SubjectKind.DN:
         spec["literalSubject"] = subject.value
-    elif subject.value not in spec[_SAN_FIELDS[subject.kind]]:
+    elif subject is not None and subject.value not in spec[_SAN_FIELDS[subject.kind]]:
         spec[_SAN_FIELDS[subject.kind]].append(subject.value)
     metadata = obj["metadata"]
     return {
@@ -62,9 +66,14 @@ def intended_certificate(
     }
 
 
-def _times(wanted: Certificate) -> dict[str, str]:
+def asked_duration(wanted: Certificate, policy: EffectivePolicy) -> int:
+    """Seconds that the certificate is asked for."""
+    return duration_seconds(wanted.duration) if wanted.duration else default_duration(DEFAULT_CERTIFICATE_DURATION, policy)
+
+
+def _times(wanted: Certificate, policy: EffectivePolicy) -> dict[str, str]:
     """A third of the duration is left for renewing where the client does not say otherwise."""
-    seconds = duration_seconds(wanted.duration) if wanted.duration else DEFAULT_CERTIFICATE_DURATION
+    seconds = asked_duration(wanted, policy)
     return {
         "duration": wanted.duration or f"{seconds}s",
         "renewBefore": wanted.renew_before or f"{max(1, seconds // 3)}s",

@@ -50,6 +50,8 @@ class Observed:
     """The namespace is being deleted: nothing new can be made in it, and the client will be deleted in a moment."""
     policies: tuple[Object, ...] = ()
     """Every MTLSPolicy there is."""
+    policy_config_maps: Mapping[tuple[str, str], Object | None] = field(default_factory=dict)
+    """ConfigMaps that policies refer to, by namespace and name; None: not found."""
     certificates: tuple[Object, ...] = ()
     """The client's own, and while its Secret's name is not taken yet, every other of the namespace."""
     requests: tuple[Object, ...] = ()

@@ -8,17 +8,18 @@ actions. Neighbours: one module per judgement; `reconciler` observes and execute
 from dataclasses import dataclass, replace
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
+from holdfast.policy.evaluate import allowed_anchors
 from holdfast.policy.model import EffectivePolicy
 from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused
 from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan, RenewCertificate
-from holdfast_operator.reconcile.certificate import CertificateVerdict, find_certificate, judge_certificate
+from holdfast_operator.reconcile.certificate import CertificateVerdict, Ruled, find_certificate, judge_certificate
 from holdfast_operator.reconcile.conditions import first_in_the_way, ready, with_kstatus
 from holdfast_operator.reconcile.deletion import plan_deletion
 from holdfast_operator.reconcile.events import transitions
 from holdfast_operator.reconcile.finding import Finding, stalled, unjudged
 from holdfast_operator.reconcile.names import is_owned_by, mapping
 from holdfast_operator.reconcile.observed import Observed, RegistryUnreachable
-from holdfast_operator.reconcile.policies import effective_policy, in_force
+from holdfast_operator.reconcile.policies import effective_policy, in_force, pinned_keys, policy_anchors
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.registration import (
     RegistrationVerdict,
@@ -49,21 +50,23 @@ def plan(observed: Observed) -> Plan:
         return plan_deletion(observed)
     if observed.namespace_ends:
         return Plan()
-    policy = effective_policy(
-        [in_force(p) for p in observed.policies],
-        observed.namespace_labels,
-        observed.client["metadata"].get("labels") or {},
-        observed.settings,
+    policies = [in_force(p, observed.policy_config_maps) for p in observed.policies]
+    labels = observed.client["metadata"].get("labels") or {}
+    ruled = Ruled(
+        policy=effective_policy(policies, observed.namespace_labels, labels, observed.settings),
+        anchors=policy_anchors(policies, observed.namespace_labels, labels),
     )
-    return _compose(observed, policy, _judge(observed, policy))
+    observed = replace(observed, shared_keys=observed.shared_keys | pinned_keys(policies))
+    return _compose(observed, ruled.policy, _judge(observed, ruled))
 
 
-def _judge(observed: Observed, policy: EffectivePolicy) -> _Judgement:
+def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
+    policy = ruled.policy
     try:
         request = read_request(observed.client, observed.settings.trust_domain)
     except ValueError as error:
         return _unreadable(observed, policy, str(error))
-    certificate = judge_certificate(observed, request)
+    certificate = judge_certificate(observed, request, ruled)
     accepted = judge_acceptance(request, policy, certificate.anchors or former_anchors(observed))
     if not accepted.holds:
         return _Judgement(
@@ -107,8 +110,10 @@ def _registration(
 ) -> RegistrationVerdict:
     if certificate.withdraw:
         return withdraw(observed, "the client's trust anchors cannot be read")
-    anchors = certificate.anchors or former_anchors(observed)
-    if not anchors:
+    anchors = allowed_anchors(certificate.anchors or former_anchors(observed), policy)
+    if request.by_keys:
+        anchors = ()
+    elif not anchors:
         return keep(observed, policy, "waits for the certificate")
     return judge_registration(observed, client_metadata(request, anchors, policy.hash), policy)
 
@@ -168,7 +173,7 @@ def _certificate_actions(observed: Observed, verdict: CertificateVerdict) -> tup
     if verdict.delete is not None:
         return (DeleteCertificate(verdict.delete["metadata"]["name"], verdict.delete["metadata"]["uid"]),)
     live = find_certificate(observed)
-    brings_own = verdict.finding.reason is Reason.OWN_CERTIFICATE
+    brings_own = verdict.finding.reason in (Reason.OWN_CERTIFICATE, Reason.OWN_KEYS)
     if brings_own and live is not None and is_owned_by(live, observed.client):
         return (DeleteCertificate(live["metadata"]["name"], live["metadata"]["uid"]),)
     return ()

@@ -5,18 +5,31 @@ it survives the operator, people can see it, and an edit that cannot be accepted
 A policy that never had one rules whom its selectors match by denying. Pure. Neighbours: `selectors`, `policy_plan`.
 """
 
+import base64
+import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.convert import parse_mtls_policy, to_policy
+from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.policy.evaluate import anchor_name
 from holdfast.policy.model import AllowedSubjects, EffectivePolicy, Policy
 from holdfast.policy.resolve import resolve
+from holdfast.x509.certificate import Certificate
 from holdfast.x509.patterns import parse_subject_pattern
 from holdfast.x509.subject import SubjectKind, SubjectRuleError
 from holdfast_operator.reconcile import selectors
+from holdfast_operator.reconcile.anchors import Unusable
 from holdfast_operator.reconcile.finding import Finding, stalled
+from holdfast_operator.reconcile.names import mapping
+from holdfast_operator.reconcile.policy_sources import (
+    ConfigMaps,
+    pinned_anchors,
+    referenced_config_maps,
+    revocation_lists,
+)
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
 
@@ -31,13 +44,18 @@ _PATTERNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyInForce:
-    """`form`: the spec whose selectors and rules count. `policy` None: never accepted, so whom it matches is denied."""
+    """`form`: the spec whose selectors and rules count. `policy` None: never accepted, so whom it matches is denied.
+
+    `anchors`: DER of the CA certificates that it pins. `lists`: of the CRLs that it brings; None: they cannot be read now.
+    """
 
     name: str
     form: Mapping[str, Any]
     policy: Policy | None
     problem: Finding | None
     """Why the spec as it stands now cannot be accepted; None when it is the form in force."""
+    anchors: tuple[bytes, ...] = ()
+    lists: tuple[bytes, ...] | None = ()
 
     def matches(self, namespace_labels: Mapping[str, str], client_labels: Mapping[str, str]) -> bool:
         """Whether it rules a client with these labels."""
@@ -52,18 +70,56 @@ def policy_forms(obj: Object) -> tuple[Mapping[str, Any], ...]:
     return (spec,) if accepted is None or accepted == spec else (spec, accepted)
 
 
-def in_force(obj: Object) -> PolicyInForce:
+def config_maps_of(policies: Iterable[Object]) -> frozenset[tuple[str, str]]:
+    """Namespace and name of each ConfigMap that a form of these policies refers to."""
+    return frozenset(place for obj in policies for form in policy_forms(obj) for place in referenced_config_maps(form))
+
+
+def in_force(obj: Object, config_maps: ConfigMaps | None = None) -> PolicyInForce:
     """Judge a policy object: its spec, else its last accepted form, else a denial. Never raises."""
-    name, spec = obj["metadata"]["name"], obj.get("spec") or {}
-    policy, problem = _read(obj)
-    if problem is None:
-        return PolicyInForce(name=name, form=spec, policy=policy, problem=None)
+    name, spec, sources = obj["metadata"]["name"], obj.get("spec") or {}, config_maps or {}
+    found, problem = _read(obj, sources)
+    if found is not None:
+        return PolicyInForce(
+            name=name, form=spec, policy=found.policy, problem=None, anchors=found.anchors, lists=found.lists
+        )
     accepted = _last_accepted(obj)
-    if accepted is not None:
-        policy, _ = _read({**obj, "spec": accepted})
-        if policy is not None:
-            return PolicyInForce(name=name, form=accepted, policy=policy, problem=problem)
-    return PolicyInForce(name=name, form=spec, policy=None, problem=problem)
+    before = None if accepted is None else _read_accepted({**obj, "spec": accepted}, sources)
+    if accepted is None or before is None:
+        return PolicyInForce(name=name, form=spec, policy=None, problem=problem)
+    return PolicyInForce(
+        name=name, form=accepted, policy=before.policy, problem=problem, anchors=before.anchors, lists=before.lists
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    policy: Policy
+    anchors: tuple[bytes, ...]
+    lists: tuple[bytes, ...] | None
+
+
+def _read_accepted(obj: Object, config_maps: ConfigMaps) -> _Read | None:
+    """The last accepted form, with the anchors that it had then: a ConfigMap that is gone takes nothing away."""
+    anchors = _accepted_anchors(obj)
+    policy, _ = _parse(obj, anchors)
+    if policy is None:
+        return None
+    try:
+        lists: tuple[bytes, ...] | None = revocation_lists(parse_mtls_policy(obj), config_maps)
+    except Unusable:
+        lists = None
+    return _Read(policy, anchors or (), lists)
+
+
+def _accepted_anchors(obj: Object) -> tuple[bytes, ...] | None:
+    if not (mapping(obj["spec"].get("certificates")).get("trustAnchors")):
+        return None
+    kept = mapping(mapping(obj.get("status")).get("lastAccepted")).get("trustAnchors") or ()
+    try:
+        return tuple(base64.b64decode(entry, validate=True) for entry in kept)
+    except (binascii.Error, TypeError, ValueError):
+        return ()  # pins nothing that exists, and so lets nobody in
 
 
 def effective_policy(
@@ -82,20 +138,47 @@ def effective_policy(
     )
 
 
+def policy_anchors(
+    policies: Iterable[PolicyInForce], namespace_labels: Mapping[str, str], client_labels: Mapping[str, str]
+) -> tuple[TrustAnchor, ...]:
+    """The anchors of all policies that match a client; others have certificates under them, too."""
+    matching = (p for p in policies if p.matches(namespace_labels, client_labels))
+    return tuple(TrustAnchor(der=der, shared=True) for der in dict.fromkeys(d for p in matching for d in p.anchors))
+
+
+def pinned_keys(policies: Iterable[PolicyInForce]) -> frozenset[str]:
+    """SHA-256 of the public key of every anchor that a policy names: such an anchor is shared wherever it is written."""
+    return frozenset(Certificate.from_der(der).spki_sha256 for policy in policies for der in policy.anchors)
+
+
 def _last_accepted(obj: Object) -> Mapping[str, Any] | None:
     accepted = (obj.get("status") or {}).get("lastAccepted") or {}
     spec = accepted.get("spec")
     return spec if isinstance(spec, Mapping) else None
 
 
-def _read(obj: Object) -> tuple[Policy | None, Finding | None]:
-    """The policy, or what is wrong with it."""
+def _read(obj: Object, config_maps: ConfigMaps) -> tuple[_Read | None, Finding | None]:
+    """The policy with what it keeps in ConfigMaps, or what is wrong with it."""
+    policy, problem = _parse(obj, None)
+    if policy is None:
+        return None, problem
+    try:
+        written = parse_mtls_policy(obj)
+        anchors, lists = pinned_anchors(written, config_maps), revocation_lists(written, config_maps)
+    except Unusable as error:
+        return None, error.finding
+    policy, problem = _parse(obj, anchors)
+    return (None, problem) if policy is None else (_Read(policy, anchors or (), lists), None)
+
+
+def _parse(obj: Object, anchors: tuple[bytes, ...] | None) -> tuple[Policy | None, Finding | None]:
+    """The policy as a value that pins `anchors`, or what is wrong with its spec."""
     spec = obj.get("spec") or {}
     for member in ("namespaceSelector", "clientSelector"):
         if found := selectors.problem(spec.get(member)):
             return None, stalled(Reason.INVALID_SPEC, f"spec.{member}.{found}")
     try:
-        policy = to_policy(parse_mtls_policy(obj))
+        policy = to_policy(parse_mtls_policy(obj), None if anchors is None else frozenset(map(anchor_name, anchors)))
         _check_patterns(policy.allowed_subjects)
     except SubjectRuleError as error:
         return None, stalled(Reason.INVALID_PATTERN, str(error))

@@ -3,8 +3,9 @@
 Neighbours: `policies` judges the object; the clients' own conditions say who is denied.
 """
 
+import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
@@ -16,6 +17,7 @@ from holdfast_operator.reconcile.finding import Finding, fine, stalled
 from holdfast_operator.reconcile.issued import condition
 from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.policies import PolicyInForce, in_force
+from holdfast_operator.reconcile.policy_sources import ConfigMaps
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.status import is_same_status
 
@@ -32,11 +34,12 @@ class ObservedPolicy:
     namespaces: Mapping[str, Mapping[str, str]]
     clients: tuple[Object, ...]
     now: datetime
+    config_maps: ConfigMaps = field(default_factory=dict)
 
 
 def plan_policy(observed: ObservedPolicy) -> Plan:
     """Never raises on a bad object."""
-    found = in_force(observed.policy)
+    found = in_force(observed.policy, observed.config_maps)
     accepted = found.problem or fine(Reason.ACCEPTED, "valid")
     matched = [c for c in observed.clients if _matches(found, observed.namespaces, c)]
     status = {
@@ -96,6 +99,7 @@ def _place(client: Object) -> tuple[str, str]:
 
 def _last_accepted(policy: Object, found: PolicyInForce) -> Object:
     if found.problem is None:
-        return {"lastAccepted": {"spec": policy.get("spec") or {}}}
+        anchors = [base64.b64encode(der).decode() for der in found.anchors]
+        return {"lastAccepted": {"spec": policy.get("spec") or {}, **({"trustAnchors": anchors} if anchors else {})}}
     before = mapping(policy.get("status")).get("lastAccepted")
     return {"lastAccepted": before} if before else {}

@@ -5,10 +5,18 @@ Owns the way from the manifest to `ClientMetadata`. Whether the client may have 
 
 from dataclasses import dataclass
 
-from holdfast.api.v1alpha1.convert import duration_seconds, parse_oauth_client, subject_rule
+from holdfast.api.v1alpha1.convert import duration_seconds, parse_oauth_client, registered_keys, subject_rule
 from holdfast.api.v1alpha1.oauth_client import ConfigMapKey, OAuthClient
 from holdfast.api.v1alpha1.oauth_client import ResourceServer as WrittenResourceServer
-from holdfast.oauth.client_metadata import AllowedRequester, ClientMetadata, Owner, ResourceServer, TrustAnchor
+from holdfast.oauth.client_metadata import (
+    AllowedRequester,
+    ClientMetadata,
+    Owner,
+    ResourceServer,
+    TokenFormat,
+    TrustAnchor,
+)
+from holdfast.oauth.jwks import Jwk
 from holdfast.x509.subject import SubjectKind, SubjectRule, parse_subject_rule
 from holdfast_operator.reconcile.certificate_intent import spiffe_id
 from holdfast_operator.reconcile.ports import Object
@@ -16,10 +24,18 @@ from holdfast_operator.reconcile.ports import Object
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """`subject`: the rule as written, else the SPIFFE ID of the ServiceAccount, which the certificate will carry."""
+    """`subject`: the rule as written, else the SPIFFE ID of the ServiceAccount, which the certificate will carry; None where
+    the client is known by keys. `keys`: those it registers by value.
+    """
 
     client: OAuthClient
-    subject: SubjectRule
+    subject: SubjectRule | None
+    keys: tuple[Jwk, ...] | None = None
+
+    @property
+    def by_keys(self) -> bool:
+        """Whether the client is known by registered keys, and needs no trust anchor."""
+        return self.client.spec.authentication.method != "tls_client_auth"
 
     @property
     def anchor_references(self) -> tuple[ConfigMapKey, ...]:
@@ -30,6 +46,8 @@ class ClientRequest:
 def read_request(obj: Object, trust_domain: str) -> ClientRequest:
     """Raises ValueError, naming field, expected and actual."""
     client = parse_oauth_client(obj)
+    if client.spec.authentication.method != "tls_client_auth":
+        return ClientRequest(client, None, registered_keys(client.spec.authentication))
     written = client.spec.authentication.subject
     if written is not None:
         return ClientRequest(client, subject_rule(written))
@@ -55,6 +73,14 @@ def client_metadata(request: ClientRequest, anchors: tuple[TrustAnchor, ...], po
         token_lifetime=None if spec.tokens.lifetime is None else duration_seconds(spec.tokens.lifetime),
         suspended=spec.suspend,
         policy=policy,
+        jwks=request.keys,
+        jwks_uri=spec.authentication.jwks_uri,
+        token_endpoint_auth_signing_alg=spec.authentication.signing_algorithm,
+        introspection_signed_response_alg=spec.resource_server.introspection_signing_algorithm
+        if spec.resource_server
+        else None,
+        accept_expired_certificate=bool(spec.authentication.accept_expired_certificate),
+        token_format=TokenFormat(spec.tokens.format),
     )
 
 
