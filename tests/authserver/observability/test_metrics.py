@@ -15,9 +15,11 @@ from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.endpoints.urls import JWKS
 from holdfast_authserver.metrics import EVENTS, Metrics
 from holdfast_authserver.transport import handshake
+from tests.architecture.tree import ROOT
 from tests.authserver.running import RunningServer, client, running
 
 Samples = dict[str, float]
+PAGE = (ROOT / "docs" / "audit-and-metrics.md").read_text("utf-8")
 
 
 async def scrape(server: RunningServer) -> Samples:
@@ -84,6 +86,16 @@ async def test_what_can_run_out_is_measured(tmp_path: Path) -> None:
         (server.ca.certificate.not_after.timestamp() - time.time()) / 86400, abs=0.1
     )
     assert found["audit_lines_lost"] == 0
+
+
+async def test_the_page_names_every_metric_and_no_other(tmp_path: Path) -> None:
+    async with running(tmp_path, ops_port=0, metrics_client_names=True) as server, httpx.AsyncClient() as http:
+        response = await http.get("http://{}:{}/metrics".format(*server.server.addresses["ops"]))
+    served = set(re.findall(r"^# TYPE holdfast_authserver_(\w+)", response.text, re.MULTILINE))
+    section = PAGE.partition("## Metrics")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == served
 
 
 async def test_handshakes_are_counted_with_why_they_failed(tmp_path: Path) -> None:
