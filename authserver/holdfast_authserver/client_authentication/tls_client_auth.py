@@ -1,56 +1,134 @@
 """`tls_client_auth` (RFC 8705 section 2.1): a path to an anchor pinned for this client, and the one registered subject.
 
-Verdicts are remembered by certificate and client, and hold only as long as the very record they were made from is
-served and the validity window of the path lasts: a changed anchor, subject or policy is a new record.
+Verdicts are remembered by certificate and client. One holds only as long as what it was made from is still what is
+served: the very record of the client (with its policy and anchors), the set of denied certificates, where the policy asks
+for revocation the set of lists, and the time window of the path. Neighbours: `tls_judgement` judges, `revocation`
+keeps the lists, `tls_explanation` shows a judgement step by step.
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
-from holdfast.oauth.errors import InvalidClient
-from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
-from holdfast.x509.chain import MAX_CHAIN, PathError, verify_path
-from holdfast.x509.subject import SubjectMismatch, verify_subject
+from holdfast.oauth.errors import InvalidClient, OAuthError, TemporarilyUnavailable
+from holdfast.oauth.refusal import Refusal
+from holdfast.policy.model import RevocationMode
+from holdfast.x509.explain import Step
+from holdfast.x509.revocation import RevocationLists
 from holdfast_authserver.client_authentication.presented import PresentedCredentials
-from holdfast_authserver.registry.snapshot import ServedClient
+from holdfast_authserver.client_authentication.revocation import RevocationSource
+from holdfast_authserver.client_authentication.tls_explanation import explain
+from holdfast_authserver.client_authentication.tls_judgement import Accepted, judge
+from holdfast_authserver.registry.snapshot import ServedClient, Snapshot
 from holdfast_authserver.transport.presented import PresentedChain
+
+__all__ = ["NAME", "Step", "TlsClientAuth", "explain"]
 
 NAME = "tls_client_auth"
 _MAX_VERDICTS = 8192  # about 8 MB at worst: certificates are remembered by digest, reasons are cut short
-_MAX_REASON = 500  # characters; a certificate may hold thousands of names
-_CLOCK_SKEW = timedelta(seconds=5)  # an issuer a little ahead has just made this one (M-17); ends are never stretched
 _REFUSAL_HOLDS = timedelta(seconds=10)  # so that a storm of bad requests costs no path validation each
+_NO_LISTS = RevocationLists.of(())
+
+
+class Record(Protocol):
+    """Writes a line to the audit log."""
+
+    def __call__(self, event: str, decision: str, **members: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """`refusal` None: accepted, and `expires` is the leaf's end."""
+    """`lists` None: no list had a say. `refusal` None: accepted."""
 
     client: ServedClient
+    denied: frozenset[str]
+    lists: RevocationLists | None
     valid_from: datetime
     valid_until: datetime
     expires: datetime
-    refusal: str | None
+    refusal: Callable[[], OAuthError] | None
 
 
 class TlsClientAuth:
-    """The method, with the verdicts it remembers."""
+    """The method, with the verdicts it remembers.
 
-    def __init__(self) -> None:
+    `snapshot`: what is served now. `skew`: how far ahead an issuer's clock may be. `record`: told of certificates that
+    passed although their standing is unknown (policy `SoftFail`).
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], revocation: RevocationSource, record: Record, *, skew: timedelta
+    ) -> None:
+        self._snapshot = snapshot
+        self._revocation = revocation
+        self._record = record
+        self._skew = skew
+        self._denied: frozenset[str] = frozenset()
         self._verdicts: dict[tuple[str, bytes], _Verdict] = {}
 
     async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime:
-        """Answers with the end of the certificate. Raises InvalidClient."""
+        """Answers with the end of the certificate. Raises InvalidClient, TemporarilyUnavailable (M-22)."""
         chain = presented.chain
         if chain is None:
-            raise InvalidClient("no client certificate on the connection")
+            raise InvalidClient("no client certificate on the connection", reason=Refusal.NO_CERTIFICATE)
+        lists = None
+        if client.policy.revocation is not RevocationMode.DISABLED:
+            wanted = self._snapshot().revocation_lists
+            # Asked only where something changed, since most requests find all as it was.
+            lists = self._revocation.ready(wanted, at) or await self._revocation.load(wanted, at)
+        verdict = self._verdict(client, chain, lists, at)
+        if verdict.refusal is not None:
+            raise verdict.refusal()
+        return verdict.expires
+
+    def _verdict(self, client: ServedClient, chain: PresentedChain, lists: RevocationLists | None, at: datetime) -> _Verdict:
+        denied = self._current_denied()
         key = (client.metadata.client_id, chain.digest)
         verdict = self._verdicts.get(key)
-        if verdict is None or verdict.client is not client or not verdict.valid_from <= at <= verdict.valid_until:
-            verdict = self._remember(key, _judge(client, chain, at))
-        if verdict.refusal is not None:
-            raise InvalidClient(verdict.refusal)
-        return verdict.expires
+        if (
+            verdict is not None
+            and verdict.client is client
+            and verdict.denied is denied
+            and verdict.lists is lists
+            and verdict.valid_from <= at <= verdict.valid_until
+        ):
+            return verdict
+        return self._remember(key, self._judge(client, chain, denied, lists, at))
+
+    def _current_denied(self) -> frozenset[str]:
+        """The same object as long as the set is the same: a snapshot brings a new one with every change of anything."""
+        now = self._snapshot().denied_thumbprints
+        if now is not self._denied and now != self._denied:
+            self._denied = now
+        return self._denied
+
+    def _judge(
+        self,
+        client: ServedClient,
+        chain: PresentedChain,
+        denied: frozenset[str],
+        lists: RevocationLists | None,
+        at: datetime,
+    ) -> _Verdict:
+        try:
+            found = judge(client, chain.ders, at=at, skew=self._skew, denied=denied, lists=lists or _NO_LISTS)
+        except OAuthError as error:
+            return _Verdict(client, denied, lists, at, at + _REFUSAL_HOLDS, at, _again(error))
+        if found.unknown is not None:
+            self._tell(client, chain, found)
+        return _Verdict(client, denied, lists, found.valid_from, found.valid_until, found.expires, None)
+
+    def _tell(self, client: ServedClient, chain: PresentedChain, found: Accepted) -> None:
+        self._record(
+            "revocation.unknown",
+            os.urandom(8).hex(),
+            client_id=client.metadata.client_id,
+            thumbprint=chain.thumbprint,
+            reason=found.unknown,
+        )
 
     def _remember(self, key: tuple[str, bytes], verdict: _Verdict) -> _Verdict:
         self._verdicts.pop(key, None)
@@ -60,21 +138,8 @@ class TlsClientAuth:
         return verdict
 
 
-def _judge(client: ServedClient, chain: PresentedChain, at: datetime) -> _Verdict:
-    try:
-        peer = _parse(chain)
-        begun = min(max(at, peer.leaf.not_before), at + _CLOCK_SKEW)
-        path = verify_path(peer, client.anchors, at=begun, require_client_auth_usage=False)  # but clientAuth if any (M-18)
-        if client.metadata.subject is None:
-            raise PathError("the client has no subject rule")
-        verify_subject(peer.leaf, client.metadata.subject)  # of the leaf alone (M-12)
-    except (CertificateError, PathError, SubjectMismatch) as error:
-        return _Verdict(client, at, at + _REFUSAL_HOLDS, at, f"certificate refused: {str(error)[:_MAX_REASON]}")
-    return _Verdict(client, min(at, path.valid_from), path.valid_until, peer.leaf.not_after, None)
-
-
-def _parse(chain: PresentedChain) -> PeerCertificate:
-    if len(chain.ders) > MAX_CHAIN + 1:
-        raise PathError(f"expected at most {MAX_CHAIN} certificates besides the leaf, found {len(chain.ders) - 1}")
-    leaf, *others = map(Certificate.from_der, chain.ders)
-    return PeerCertificate(leaf, tuple(others))
+def _again(error: OAuthError) -> Callable[[], OAuthError]:
+    """Makes the error anew for each request: one that is kept would keep the first request alive with it."""
+    if isinstance(error, TemporarilyUnavailable):
+        return partial(TemporarilyUnavailable, error.detail, retry_after=error.retry_after, reason=error.reason)
+    return partial(InvalidClient, error.detail, reason=error.reason)

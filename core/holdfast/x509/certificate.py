@@ -85,6 +85,11 @@ class Certificate:
     def x5t_s256(self) -> str:
         return x5t_s256(self.der)
 
+    @property
+    def sha256(self) -> str:
+        """SHA-256, hex, of the DER: how policies name an anchor."""
+        return hashlib.sha256(self.der).hexdigest()
+
     @cached_property
     def spki_sha256(self) -> str:
         """SHA-256, hex, of the public key's SubjectPublicKeyInfo."""

@@ -5,6 +5,7 @@ characters nobody can see never make two different names equal. Must not know ce
 Neighbours: `der` and `dn_text` read, `preparation` folds.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +33,12 @@ class Attribute:
         return None if key is None else (self.oid, key)
 
     @property
+    def exact_key(self) -> object:
+        """What is compared where case and blanks count as well; two that are equal in it have equal keys."""
+        value = self.value if isinstance(self.value, bytes) else unicodedata.normalize("NFC", self.value)
+        return self.oid, value
+
+    @property
     def text(self) -> str:
         return f"{dn_text.SHORT_NAMES.get(self.oid, self.oid)}={dn_text.escape(self.value)}"
 
@@ -52,9 +59,17 @@ class DistinguishedName:
             keys.append(tuple(sorted(found, key=repr)))
         return tuple(keys)
 
-    def matches(self, other: "DistinguishedName") -> bool:
-        """distinguishedNameMatch: same RDNs in the same order, attributes inside one RDN in any order."""
-        return bool(self.rdns) and self._keys is not None and self._keys == other._keys
+    def matches(self, other: "DistinguishedName", *, exact: bool = False) -> bool:
+        """distinguishedNameMatch: same RDNs in the same order, attributes inside one RDN in any order.
+
+        `exact`: values besides are the same character for character, so that it never says yes where the rule says no.
+        """
+        if not self.rdns or self._keys is None or self._keys != other._keys:
+            return False
+        return not exact or self._exact_keys() == other._exact_keys()
+
+    def _exact_keys(self) -> list[list[object]]:
+        return [sorted((a.exact_key for a in rdn), key=repr) for rdn in self.rdns]
 
     def ends_with(self, trailing: "DistinguishedName") -> bool:
         """Whether the most general RDNs (the end of the text form) are those of `trailing`."""

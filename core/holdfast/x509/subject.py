@@ -135,23 +135,33 @@ _CANONICAL: Mapping[SubjectKind, Callable[[str], str]] = {
 }
 
 
-def verify_subject(certificate: Certificate, rule: SubjectRule) -> None:
-    """Raises SubjectMismatch unless the leaf has an entry of the rule's kind that equals it (RFC 8705 section 2.1)."""
+def verify_subject(certificate: Certificate, rule: SubjectRule, *, exact_dn: bool = False) -> None:
+    """Raises SubjectMismatch unless the leaf has an entry of the rule's kind that equals it (RFC 8705 section 2.1).
+
+    `exact_dn`: values of distinguished names compare character for character instead of by their types' own rules.
+    """
     if rule.kind is SubjectKind.DN:
-        return _verify_dn(certificate, rule)
-    entries = _entries(certificate, rule.kind)
-    if any(_same(rule, entry) for entry in entries):
+        return _verify_dn(certificate, rule, exact_dn)
+    if any(_same(rule, entry) for entry in _entries(certificate, rule.kind)):
         return None
-    shown = ", ".join(repr(e[:120]) for e in entries[:5]) or "none"
-    raise SubjectMismatch((f"expected {rule.kind} {rule.value!r}, the certificate has {shown}",))
+    raise SubjectMismatch((f"expected {rule.kind} {rule.value!r}, the certificate has {shown(certificate, rule.kind)}",))
 
 
-def _verify_dn(certificate: Certificate, rule: SubjectRule) -> None:
+def shown(certificate: Certificate, kind: SubjectKind) -> str:
+    """What a certificate has of a kind, for people: at most five entries, cut short."""
+    if kind is SubjectKind.DN:
+        return repr(certificate.subject.text[:300])
+    return ", ".join(repr(entry[:120]) for entry in _entries(certificate, kind)[:5]) or "none"
+
+
+def _verify_dn(certificate: Certificate, rule: SubjectRule, exact: bool) -> None:
     expected = parse_dn(rule.value)
     actual = certificate.subject
-    if actual.matches(expected):
+    if actual.matches(expected, exact=exact):
         return
-    reasons = [f"expected dn {rule.value!r}, the certificate has {actual.text[:300]!r}"]
+    reasons = [f"expected dn {rule.value!r}, the certificate has {shown(certificate, rule.kind)}"]
+    if actual.matches(expected):
+        reasons.append("they differ in case or blanks only, and the policy compares exactly")
     if actual.matches(expected.reversed()):
         reasons.append(f"the registered DN is reversed: write it as {expected.reversed().text!r}")
     raise SubjectMismatch(tuple(reasons))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.x509.certificate import MAX_BUNDLE, Certificate, CertificateError, PeerCertificate, load_pem_bundle
-from holdfast.x509.chain import MAX_CHAIN, PathError, PathLimits, check_trust_anchor, verify_path
+from holdfast.x509.chain import MAX_CHAIN, PathError, PathRules, check_trust_anchor, verify_path
 from holdfast.x509.dn_text import escape
 from holdfast.x509.names import DistinguishedNameError, parse_dn
 from holdfast.x509.patterns import parse_subject_pattern, subject_allowed
@@ -90,9 +90,9 @@ def test_strangers_in_the_chain_do_no_harm() -> None:
 
 def test_m21_a_path_deeper_than_the_limit_is_refused() -> None:
     leaf = ROOT.intermediate("CN=1").intermediate("CN=2").issue("CN=x", uris=["urn:x"])
-    verify_path(leaf.peer, [ROOT.certificate], at=NOW, limits=PathLimits(max_depth=2))
+    verify_path(leaf.peer, [ROOT.certificate], at=NOW, rules=PathRules(max_depth=2))
     with pytest.raises(PathError):
-        verify_path(leaf.peer, [ROOT.certificate], at=NOW, limits=PathLimits(max_depth=1))
+        verify_path(leaf.peer, [ROOT.certificate], at=NOW, rules=PathRules(max_depth=1))
 
 
 def test_m24_a_higher_minimum_holds_for_the_anchor_too() -> None:
@@ -100,7 +100,7 @@ def test_m24_a_higher_minimum_holds_for_the_anchor_too() -> None:
     leaf = small.issue("CN=x", uris=["urn:x"])
     verify_path(leaf.peer, [small.certificate], at=NOW)
     with pytest.raises(PathError, match="2048 bits"):
-        verify_path(leaf.peer, [small.certificate], at=NOW, limits=PathLimits(min_rsa_bits=3072))
+        verify_path(leaf.peer, [small.certificate], at=NOW, rules=PathRules(min_rsa_bits=3072))
 
 
 def test_m24_a_leaf_signed_with_sha_1_is_refused() -> None:

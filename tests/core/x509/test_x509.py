@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate, load_pem_bundle
-from holdfast.x509.chain import PathError, check_trust_anchor, verify_path
+from holdfast.x509.chain import PathError, PathRules, check_trust_anchor, verify_path
 from holdfast.x509.patterns import parse_subject_pattern, subject_allowed
 from holdfast.x509.subject import SubjectKind, SubjectMismatch, SubjectRuleError, parse_subject_rule, verify_subject
 from holdfast.x509.thumbprint import thumbprints_equal
@@ -28,7 +28,7 @@ LEAF = ROOT.issue("CN=orders,O=Acme", uris=["spiffe://cluster.local/ns/shop/sa/o
 
 
 def judge(peer: PeerCertificate, *anchors: Authority, at: dt.datetime = NOW, required: bool = True) -> None:
-    verify_path(peer, [a.certificate for a in anchors], at=at, require_client_auth_usage=required)
+    verify_path(peer, [a.certificate for a in anchors], at=at, rules=PathRules(require_client_auth_usage=required))
 
 
 def test_m55_the_certificate_of_rfc_8705_appendix_a_has_its_published_thumbprint() -> None:
