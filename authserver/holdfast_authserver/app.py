@@ -1,10 +1,14 @@
 """The one composition root: which endpoint is served at which path of which listener, and from what it is made."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from holdfast.clock import Clock
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import ClientAuthentication
+from holdfast_authserver.client_authentication.revocation import RevocationSource
+from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
+from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
@@ -16,11 +20,11 @@ from holdfast_authserver.endpoints.urls import INTROSPECT, JWKS, REVOKE, TOKEN, 
 from holdfast_authserver.gauges import add_registry_gauges, add_server_gauges
 from holdfast_authserver.grants import client_credentials
 from holdfast_authserver.grants.grant import Grant
+from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_authserver.registry.startup_hold import StartupHold
 from holdfast_authserver.settings import Settings
-from holdfast_authserver.signing import SigningKeys
 from holdfast_authserver.tokens import TokenReader
 
 GRANTS: Mapping[str, Grant] = {client_credentials.NAME: client_credentials.grant}
@@ -30,7 +34,7 @@ _PUBLIC_TEXT = "client authentication failed; client certificates are only asked
 
 
 def create_context(
-    settings: Settings, urls: ServerUrls, keeper: RegistryKeeper, keys: SigningKeys, audit: AuditLog, clock: Clock
+    settings: Settings, urls: ServerUrls, keeper: RegistryKeeper, keys: KeyRing, audit: AuditLog, clock: Clock
 ) -> EndpointContext:
     """Put together what the endpoints of all listeners share."""
     metrics = Metrics(client_names=settings.metrics_client_names)
@@ -41,7 +45,7 @@ def create_context(
         keeper=keeper,
         keys=keys,
         reader=TokenReader(),
-        authentication=ClientAuthentication(),
+        authentication=ClientAuthentication(_by_path(settings, keeper, audit)),
         grants=GRANTS,
         hold=StartupHold(settings.startup_hold),
         audit=audit,
@@ -49,6 +53,15 @@ def create_context(
         decisions=Decisions(audit, metrics, lambda: keeper.snapshot, remote_address=settings.audit_remote_address),
         clock=clock,
         default_lifetime=settings.token_lifetime,
+    )
+
+
+def _by_path(settings: Settings, keeper: RegistryKeeper, audit: AuditLog) -> TlsClientAuth:
+    return TlsClientAuth(
+        lambda: keeper.snapshot,
+        RevocationSource(RevocationFiles(settings.crl_files)),
+        audit.record,
+        skew=timedelta(seconds=settings.certificate_clock_skew),
     )
 
 

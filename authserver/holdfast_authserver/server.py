@@ -33,9 +33,12 @@ from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.operations import create_operations_app
 from holdfast_authserver.endpoints.urls import INTROSPECT, TOKEN, ServerUrls
 from holdfast_authserver.gauges import add_listener_gauge
+from holdfast_authserver.keys.follower import KeyFollower
+from holdfast_authserver.keys.opening import open_ring
+from holdfast_authserver.keys.ring import KeyRing
+from holdfast_authserver.keys.signing_key import SigningKeyError
 from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError
 from holdfast_authserver.settings import Settings
-from holdfast_authserver.signing import SigningKeyError, SigningKeys
 from holdfast_authserver.tracing import Tracing, TracingError
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
 from holdfast_authserver.transport.limits import ConnectionLimits
@@ -86,8 +89,7 @@ class AuthorizationServer:
         audit = AuditLog(settings.audit_log, self._clock)
         self._closing.callback(audit.close)
         self._audit = audit
-        keys = SigningKeys(settings.keys_dir)
-        keys.of_instance(keeper.snapshot.instance)
+        keys = await self._open_keys(keeper)
         await self_test(contexts["mtls"], http=settings.http)
         context = create_context(settings, self._urls, keeper, keys, audit, self._clock)
         for name, tls in contexts.items():
@@ -113,6 +115,14 @@ class AuthorizationServer:
         keeper.endpoints = self.endpoints
         self._keeper = keeper
         return keeper
+
+    async def _open_keys(self, keeper: RegistryKeeper) -> KeyRing:
+        ring = open_ring(self._settings, self._clock, keeper)
+        await ring.refresh()
+        follower = KeyFollower(ring)
+        self._closing.push_async_callback(follower.close)
+        self._closing.callback(keeper.subscribe(lambda snapshot: follower.wake()))
+        return ring
 
     async def _listen(self, name: str, bound: socket.socket, tls: ssl.SSLContext | None, context: EndpointContext) -> None:
         listener = Listener(self._create_app(name, context), bound, tls, http=self._settings.http, limits=self._limits)

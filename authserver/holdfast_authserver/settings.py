@@ -7,7 +7,7 @@ value; whether a file can be read or a port bound is found out at the start (`se
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from holdfast.settings_file import https_url, read_settings_file
@@ -68,7 +68,25 @@ class Settings(BaseSettings):
     database_url: str = "sqlite+aiosqlite:///holdfast.db"
     """The registry, as SQLAlchemy names it."""
     keys_dir: Path = Path("keys")
-    """Where signing keys are kept; made at the first start, readable by the server alone."""
+    """Where keys are kept beside a SQLite registry; made at the first start, readable by the server alone."""
+    signing_algorithms: Annotated[tuple[Literal["ES256", "EdDSA", "PS256", "RS256"], ...], Field(min_length=1)] = ("ES256",)
+    """Each has keys that are published; the first one's sign access tokens."""
+    key_rotation: Annotated[int, Field(ge=120)] = 2_592_000
+    """Seconds after which the next key takes over."""
+    key_publication: Annotated[int, Field(ge=60)] = 3_600
+    """Seconds for which a key is published before it is used: longer than APIs keep the key set without reading it anew."""
+    key_encryption_key: SecretStr | None = None
+    """32 octets in base64 that encrypt the keys where they are kept. None: files in the clear, and no keys in a database."""
+    key_encryption_key_file: Path | None = None
+    """A file that holds the same."""
+    key_encryption_key_previous: SecretStr | None = None
+    """The one before it: what it encrypted is read, and encrypted anew. `none`: so is what is not encrypted yet."""
+
+    crl_files: tuple[Path, ...] = ()
+    """Revocation lists (DER or PEM): files, and folders of such. Read again when they change; clients' policies say whether
+    they count."""
+    certificate_clock_skew: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """Seconds by which the clock of a client's issuer may be ahead of ours."""
 
     startup_hold: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""

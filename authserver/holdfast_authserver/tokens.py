@@ -1,7 +1,7 @@
 """Access tokens as this server writes and reads them: JWT of RFC 9068, bound by `cnf` (RFC 8705 section 3.1).
 
 Owns claims in, token out, and the way back for introspection and revocation. Decides nothing about who may have one
-(`grants/`). Neighbour: `signing.py`, which knows keys and no claims.
+(`grants/`). Neighbour: `keys`, which knows no claims.
 """
 
 import base64
@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 
 from holdfast.oauth.claims import AccessTokenClaims, ClaimsError, Confirmation
-from holdfast_authserver.signing import SigningKey
+from holdfast_authserver.keys.signing_key import SigningKey
 
 _MAX_TOKEN = 8192  # characters; ours have about 700
 _MAX_KNOWN = 10_000  # signatures remembered: about 10 MB

@@ -136,7 +136,7 @@ async def test_keys_are_readable_by_the_server_alone(tmp_path: Path) -> None:
     async with running(tmp_path):
         files = list((tmp_path / "keys").iterdir())
 
-    assert [file.stat().st_mode & 0o777 for file in files] == [0o600]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
 async def test_tokens_are_held_back_after_a_start_until_the_registry_is_confirmed(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.endpoints.urls import ServerUrls
 from holdfast_authserver.grants.grant import Grants
+from holdfast_authserver.keys.ring import KeyRing
+from holdfast_authserver.keys.signing_key import SigningKey, SigningKeyError
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_authserver.registry.startup_hold import StartupHold
-from holdfast_authserver.signing import SigningKey, SigningKeyError, SigningKeys
 from holdfast_authserver.tokens import TokenReader
 
 
@@ -26,7 +27,7 @@ class EndpointContext:
 
     urls: ServerUrls
     keeper: RegistryKeeper
-    keys: SigningKeys
+    keys: KeyRing
     reader: TokenReader
     authentication: ClientAuthentication
     grants: Grants
@@ -39,9 +40,9 @@ class EndpointContext:
 
     @property
     def key(self) -> SigningKey:
-        """The key of the registry instance that is served now. Raises TemporarilyUnavailable when it cannot be kept."""
+        """The key that signs access tokens now. Raises TemporarilyUnavailable when there is none that may."""
         try:
-            return self.keys.of_instance(self.keeper.snapshot.instance)
+            return self.keys.signing()
         except SigningKeyError as error:
             raise TemporarilyUnavailable(f"signing key: {error}", reason=Refusal.SIGNING_KEY) from error
 
