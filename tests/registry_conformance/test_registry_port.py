@@ -1,8 +1,6 @@
-"""What every registry does, called in the process or over the admin API: one suite, both ways."""
+"""What every registry does with clients, terms and policies."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,32 +9,8 @@ from holdfast.policy.model import AllowedSubjects, Policy
 from holdfast.registry.digest import registry_digest
 from holdfast.registry.port import RefusalReason, RegistrationRefused, Registry, StaleGeneration, StaleTerm
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
-from tests.registry_conformance.backends import ENDPOINTS, MovableClock, open_keeper, serve_admin
+from tests.registry_conformance.backends import ENDPOINTS, MovableClock
 from tests.registry_conformance.registrations import BUILT_IN, a_client, a_policy, an_anchor, an_api
-
-
-@pytest.fixture
-def clock() -> MovableClock:
-    return MovableClock()
-
-
-@pytest.fixture(params=["in the process", "over the admin API"])
-async def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: MovableClock) -> AsyncIterator[Registry]:
-    async with open_keeper(tmp_path, clock) as keeper:
-        if request.param == "in the process":
-            yield keeper.writer
-            return
-        async with serve_admin(keeper, tmp_path, clock) as server:
-            http = server.registry()
-            yield http
-            await http.close()
-
-
-@pytest.fixture
-async def term(registry: Registry) -> int:
-    term = await registry.open_term("operator-0")
-    await registry.put_policy(BUILT_IN, term=term)
-    return term
 
 
 async def _refusal(registry: Registry, client: object, term: int) -> RegistrationRefused:

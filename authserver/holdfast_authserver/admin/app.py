@@ -4,6 +4,8 @@
     POST   /v1/registry/confirm        every client was compared with its object
     POST   /v1/terms                   {"holder"} -> {"term"}
     PUT    /v1/policies/{hash}         an effective policy, under the hash of its content
+    PUT    /v1/denied-thumbprints      {"thumbprints": [x5t#S256]}, in the place of those before
+    PUT    /v1/revocation-lists        {"crls": [base64 of DER]}, in the place of those before
     GET    /v1/clients                 all of them, in short
     GET    /v1/clients/{client_id}     one, with ETag; 304 for If-None-Match
     PUT    /v1/clients/{client_id}     register or replace; If-Match: only if it is as expected
@@ -27,8 +29,10 @@ from holdfast.registry.wire import (
     AUDIENCE_OWNER_PATH,
     CLIENTS_PATH,
     CONFIRM_PATH,
+    DENIED_THUMBPRINTS_PATH,
     POLICIES_PATH,
     REGISTRY_PATH,
+    REVOCATION_LISTS_PATH,
     TERMS_PATH,
     ErrorCode,
     audience_owner_to_json,
@@ -42,9 +46,11 @@ from holdfast_authserver.admin.identity import AdminIdentity, RequireIdentity
 from holdfast_authserver.admin.requests import (
     read_audience,
     read_client,
+    read_denied_thumbprints,
     read_expected,
     read_holder,
     read_policy,
+    read_revocation_lists,
     read_term,
     read_uid,
 )
@@ -73,6 +79,8 @@ def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlet
         Route(CONFIRM_PATH, on(_confirm), methods=["POST"]),
         Route(TERMS_PATH, on(_open_term), methods=["POST"]),
         Route(f"{POLICIES_PATH}/{{hash}}", on(_put_policy), methods=["PUT"]),
+        Route(DENIED_THUMBPRINTS_PATH, on(_put_denied_thumbprints), methods=["PUT"]),
+        Route(REVOCATION_LISTS_PATH, on(_put_revocation_lists), methods=["PUT"]),
         Route(CLIENTS_PATH, on(_list_clients), methods=["GET"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_get_client), methods=["GET"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_put_client), methods=["PUT"]),
@@ -106,6 +114,16 @@ async def _open_term(writer: RegistryWriter, request: Request) -> Response:
 
 async def _put_policy(writer: RegistryWriter, request: Request) -> Response:
     await writer.put_policy(await read_policy(request), term=read_term(request))
+    return Response(status_code=204)
+
+
+async def _put_denied_thumbprints(writer: RegistryWriter, request: Request) -> Response:
+    await writer.put_denied_thumbprints(await read_denied_thumbprints(request), term=read_term(request))
+    return Response(status_code=204)
+
+
+async def _put_revocation_lists(writer: RegistryWriter, request: Request) -> Response:
+    await writer.put_revocation_lists(await read_revocation_lists(request), term=read_term(request))
     return Response(status_code=204)
 
 

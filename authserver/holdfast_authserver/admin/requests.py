@@ -2,17 +2,23 @@
 
 import json
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Problem, from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
-from holdfast.registry.wire import TERM_HEADER
+from holdfast.registry.wire import TERM_HEADER, WireError, denied_thumbprints_from_json, revocation_lists_from_json
 from holdfast_authserver.admin.errors import BadRequest
+
+T = TypeVar("T")
 
 MAX_BODY = 1024 * 1024
 """Bytes: 32 anchors of 16 KiB and all lists full. What is larger is no registration."""
+MAX_DENIALS = 8 * 1024 * 1024
+"""Bytes of all CRLs of a cluster, or of all denied thumbprints."""
 _TERM = re.compile(r"[0-9]{1,18}")
 _ETAG = re.compile(r'"([0-9a-f]{64})"')
 
@@ -84,13 +90,29 @@ async def read_client(request: Request) -> ClientMetadata:
     return client
 
 
-async def _read_json(request: Request) -> object:
+async def read_denied_thumbprints(request: Request) -> frozenset[str]:
+    return await _read_denials(request, denied_thumbprints_from_json)
+
+
+async def read_revocation_lists(request: Request) -> tuple[bytes, ...]:
+    return await _read_denials(request, revocation_lists_from_json)
+
+
+async def _read_denials(request: Request, read: Callable[[object], T]) -> T:
+    value = await _read_json(request, MAX_DENIALS)
+    try:
+        return read(value)
+    except WireError as error:
+        raise BadRequest(str(error), status=422, problems=(Problem("$", str(error)),)) from error
+
+
+async def _read_json(request: Request, limit: int = MAX_BODY) -> object:
     body = bytearray()
     try:
         async for part in request.stream():
             body += part
-            if len(body) > MAX_BODY:
-                raise BadRequest(f"expected a body of at most {MAX_BODY} bytes", status=413)
+            if len(body) > limit:
+                raise BadRequest(f"expected a body of at most {limit} bytes", status=413)
         value = json.loads(body)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair can be stored nowhere
         return value

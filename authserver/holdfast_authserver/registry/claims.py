@@ -6,6 +6,7 @@ rightful owner by registering it and being denied. Pure. Neighbour: `rules`, whi
 
 from collections.abc import Iterator
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple
 
 from holdfast.oauth.client_metadata import ClientMetadata
@@ -21,9 +22,23 @@ class ClaimKind(StrEnum):
     SUBJECT = "subject"
 
 
+_LONGEST = 512
+"""Characters; a client id, a kind and a value fit together into one entry of PostgreSQL's index (2,704 octets)."""
+
+
+def shortened(value: str) -> str:
+    """As stored: a long value is known by its hash. No audience and no subject begins like this."""
+    return value if len(value) <= _LONGEST else f"#sha256:{sha256(value.encode()).hexdigest()}"
+
+
 class Claim(NamedTuple):
     kind: ClaimKind
     value: str
+
+    @property
+    def stored(self) -> str:
+        """What the table holds and queries compare."""
+        return shortened(self.value)
 
 
 def allowed_audiences(client: ClientMetadata, policy: EffectivePolicy) -> tuple[str, ...]:

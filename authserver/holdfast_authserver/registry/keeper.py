@@ -6,25 +6,28 @@ same file; what one writes the others show within `poll` seconds. Neighbours: `d
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 from alembic.util import CommandError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdfast.clock import Clock
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import RegistryUnavailable
 from holdfast.registry.records import Endpoints
 from holdfast_authserver.registry import reading, writing
+from holdfast_authserver.registry.assertions import insert_assertion, purge_assertions
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
+from holdfast_authserver.registry.denials import Denials, read_denials
 from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
 from holdfast_authserver.registry.opening import open_instance, set_aside
-from holdfast_authserver.registry.snapshot import Snapshot, apply_changes
+from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, apply_departures
 from holdfast_authserver.registry.sqlite_file import FileLost
 from holdfast_authserver.registry.writer import RegistryWriter
 
@@ -58,11 +61,13 @@ class RegistryKeeper:
         self._times = times
         self._policies: dict[str, EffectivePolicy] = {}
         self._revoked: dict[str, datetime] = {}
+        self._denials = ""
         self._last_tokens = LastTokens()
         self._subscribers: list[Subscriber] = []
         self._swap = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._cleaned = datetime.min.replace(tzinfo=UTC)
+        self.cleaned = datetime.min.replace(tzinfo=UTC)
+        """When what nobody needs was last removed."""
         self._losing = False
         self._trouble = ""
 
@@ -97,7 +102,7 @@ class RegistryKeeper:
                 raise RegistryOpenError(f"registry {self._path}: {error}") from error
             raise
         self._database = database
-        self._policies, self._revoked = {}, {}
+        self._policies, self._revoked, self._denials = {}, {}, ""
         self._snapshot = Snapshot(
             revision=-1,
             instance=self._baseline.id,
@@ -119,13 +124,14 @@ class RegistryKeeper:
             raise RegistryUnavailable(str(error), retry_after=1) from error
 
     async def _load(self) -> None:
-        old = self._snapshot
+        old, now = self._snapshot, self._clock()
         async with self._database.read() as connection:
             found = await reading.read_instance(connection)
             if found is None or found.id != old.instance:
                 raise DatabaseUnavailable(f"{self._path} holds another registry than before", lost=True)
             changes, policies = await reading.read_changes(connection, old.revision, self._policies)
             self._revoked |= await reading.read_revoked(connection, old.revision)
+            denials = await self._read_denials(connection, found.denials, old)
         self._policies |= policies
         for change in changes:
             self._last_tokens.forget(change.client_id)
@@ -137,14 +143,25 @@ class RegistryKeeper:
                 clients=clients,
                 owners=owners,
                 confirmed=found.confirmations > self._baseline.confirmations,
+                denied_thumbprints=denials.thumbprints,
+                revocation_lists=denials.crls,
+                departed=apply_departures(old.departed, changes) if changes else old.departed,
+                as_of=now,
             )
         )
+        self._denials = found.denials
+
+    async def _read_denials(self, connection: AsyncConnection, digest: str, old: Snapshot) -> Denials:
+        """Only when they have changed: CRLs may be megabytes."""
+        if digest == self._denials:
+            return Denials(old.denied_thumbprints, old.revocation_lists)
+        return await read_denials(connection)
 
     def _show(self, snapshot: Snapshot) -> None:
         old = self._snapshot
+        self._snapshot = snapshot
         if snapshot.clients is old.clients and (snapshot.revision, snapshot.confirmed) == (old.revision, old.confirmed):
             return
-        self._snapshot = snapshot
         for subscriber in tuple(self._subscribers):
             try:
                 subscriber(snapshot)
@@ -162,15 +179,34 @@ class RegistryKeeper:
 
     async def revoke_jti(self, jti: str, exp: datetime) -> None:
         """Refuse this token from now on, in every worker. `exp`: its own expiry. Raises RegistryUnavailable."""
-        try:
-            async with self._database.write() as connection:
-                await writing.insert_revoked(connection, jti, exp)
-        except DatabaseUnavailable as error:
-            raise RegistryUnavailable(str(error), retry_after=1) from error
+        async with self._write() as connection:
+            await writing.insert_revoked(connection, jti, exp)
         await self.refresh()
 
     def is_revoked(self, jti: str) -> bool:
         return jti in self._revoked
+
+    def revoked_jtis(self) -> Mapping[str, datetime]:
+        """Every revoked token that may still live, with its own expiry."""
+        return MappingProxyType(self._revoked)
+
+    async def remember_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
+        """Whether this client assertion is seen for the first time, in any worker or replica; durable when it returns.
+
+        Raises RegistryUnavailable.
+        """
+        async with self._write() as connection:
+            return await insert_assertion(connection, client_id, jti, expires_at)
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._database.write() as connection:
+                yield connection
+        except DatabaseUnavailable as error:
+            if error.lost:
+                self.suspect()
+            raise RegistryUnavailable(str(error), retry_after=1) from error
 
     def suspect(self) -> None:
         self._losing = True
@@ -205,10 +241,12 @@ class RegistryKeeper:
 
     async def _look(self) -> None:
         try:
+            now = self._clock()
             if await self._database.changed() or self._losing:
                 self._losing = False
                 async with self._swap:
                     await self._load()
+            self._snapshot = replace(self._snapshot, as_of=now)
             await self._clean()
             self._trouble = ""
         except FileLost as error:
@@ -224,21 +262,29 @@ class RegistryKeeper:
         """The store is lost: nobody is a client any more until a writer has filled the new one."""
         self._say(f"{why}; the registry begins anew, and tokens issued before are refused")
         async with self._swap:
-            self._show(replace(self._snapshot, clients=MappingProxyType({}), owners=MappingProxyType({}), confirmed=False))
+            nobody: Mapping[str, Any] = MappingProxyType({})
+            self._show(replace(self._snapshot, clients=nobody, owners=nobody, confirmed=False))
             await self._database.close()
             await self._begin()
 
     async def _clean(self) -> None:
         await self._flush_last_tokens()
         now = self._clock()
-        if now - self._cleaned < self._times.housekeeping:
+        if now - self.cleaned < self._times.housekeeping:
             return
-        self._cleaned = now
         self._revoked = {jti: exp for jti, exp in self._revoked.items() if exp >= now}
+        self._forget_departed(now - self._times.deleted_clients)
         async with self._database.write() as connection:
             await writing.purge(
                 connection, now=now, grace=self._times.deleted_clients, policy_grace=self._times.unused_policies
             )
+            await purge_assertions(connection, now)
+        self.cleaned = now
+
+    def _forget_departed(self, before: datetime) -> None:
+        departed = {client_id: at for client_id, at in self._snapshot.departed.items() if at >= before}
+        if len(departed) != len(self._snapshot.departed):
+            self._snapshot = replace(self._snapshot, departed=MappingProxyType(departed))
 
     async def _flush_last_tokens(self) -> None:
         due = self._last_tokens.due()

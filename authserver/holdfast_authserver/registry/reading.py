@@ -13,7 +13,7 @@ from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
 from holdfast.registry.records import ClientSummary, StoredClient
-from holdfast_authserver.registry.claims import Claim, ClaimKind
+from holdfast_authserver.registry.claims import Claim, ClaimKind, shortened
 from holdfast_authserver.registry.snapshot import ClientChange
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, revoked_tokens, terms
 
@@ -28,12 +28,13 @@ class InstanceRow:
     created_at: datetime
     revision: int
     confirmations: int
+    denials: str
 
 
 async def read_instance(connection: AsyncConnection) -> InstanceRow | None:
     """None: the store was just made."""
     row = (await connection.execute(select(instance))).one_or_none()
-    return None if row is None else InstanceRow(row.id, row.created_at, row.revision, row.confirmations)
+    return None if row is None else InstanceRow(row.id, row.created_at, row.revision, row.confirmations, row.denials)
 
 
 async def read_term(connection: AsyncConnection) -> int:
@@ -109,7 +110,7 @@ async def read_changes(
 
 def _change(row: Row[Any], known: Mapping[str, EffectivePolicy]) -> ClientChange:
     if row.deleted_at is not None:
-        return ClientChange(row.client_id, None, None, row.since)
+        return ClientChange(row.client_id, None, None, row.since, row.deleted_at)
     try:
         return ClientChange(row.client_id, from_json(row.value), known.get(row.policy), row.since)
     except InvalidClientMetadata as error:
@@ -128,7 +129,7 @@ async def read_audience_owner(connection: AsyncConnection, audience: str) -> Cli
     wanted = (
         select(clients.c.value)
         .join(claims, claims.c.client_id == clients.c.client_id)
-        .where(claims.c.kind == ClaimKind.AUDIENCE, claims.c.value == audience, clients.c.deleted_at.is_(None))
+        .where(claims.c.kind == ClaimKind.AUDIENCE, claims.c.value == shortened(audience), clients.c.deleted_at.is_(None))
     )
     value = (await connection.execute(wanted)).scalar_one_or_none()
     return None if value is None else from_json(value)
@@ -146,7 +147,7 @@ async def read_other_holder(connection: AsyncConnection, claim: Claim, client: C
     wanted = (
         select(clients.c.namespace, clients.c.name)
         .join(claims, claims.c.client_id == clients.c.client_id)
-        .where(claims.c.kind == claim.kind, claims.c.value == claim.value, clients.c.client_id != client.client_id)
+        .where(claims.c.kind == claim.kind, claims.c.value == claim.stored, clients.c.client_id != client.client_id)
     )
     if claim.kind is ClaimKind.SUBJECT:
         wanted = wanted.where(clients.c.namespace != client.owner.namespace)

@@ -6,7 +6,7 @@ Owns the values and how rows become them. Must not know where rows come from (se
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from holdfast.oauth.client_metadata import ClientMetadata
@@ -19,6 +19,8 @@ from holdfast_authserver.registry.anchors import parse_anchor
 from holdfast_authserver.registry.claims import allowed_audiences
 
 _LOG = logging.getLogger(__name__)
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ class Snapshot:
     confirmed: bool
     owners: Mapping[str, str] = field(repr=False)
     """Audience to the id of the client that owns it."""
+    denied_thumbprints: frozenset[str] = frozenset()
+    """Certificates (`x5t#S256`) that no client may use."""
+    revocation_lists: tuple[bytes, ...] = field(default=(), repr=False)
+    """CRLs (DER), whoever brought them: each speaks for the CA that signed it alone."""
+    departed: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """Ids of clients deleted lately, and when: tokens issued to them before are dead, also to those who knew them."""
+    as_of: datetime = NEVER
+    """When the store last said that this is current."""
 
     def audience_owner(self, audience: str) -> ServedClient | None:
         """The client whose `resourceServer` names this audience and may."""
@@ -67,6 +77,7 @@ class ClientChange:
     metadata: ClientMetadata | None
     policy: EffectivePolicy | None
     since: datetime
+    deleted_at: datetime | None = None
 
 
 def apply_changes(
@@ -85,6 +96,16 @@ def apply_changes(
             served[client_id] = client
             owned.update(dict.fromkeys(client.audiences, client_id))
     return MappingProxyType(served), MappingProxyType(owned)
+
+
+def apply_departures(departed: Mapping[str, datetime], changes: Iterable[ClientChange]) -> Mapping[str, datetime]:
+    """Who has left, after the changes; whoever took the id again has not."""
+    found = dict(departed)
+    for change in changes:
+        found.pop(change.client_id, None)
+        if change.deleted_at is not None:
+            found[change.client_id] = change.deleted_at
+    return MappingProxyType(found)
 
 
 def _serve(change: ClientChange) -> ServedClient | None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -30,8 +30,19 @@ instance = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("confirmations", BigInteger, nullable=False),
+    Column("denials", String(64), nullable=False, server_default=""),
 )
-"""One row. `revision` grows with every change of content; `confirmations` with every comparison a writer finished."""
+"""One row. `revision` grows with every change of content; `confirmations` with every comparison a writer finished;
+`denials` is the digest of the next two tables' content (`denials.py`)."""
+
+denied_thumbprints = Table("denied_thumbprints", metadata, Column("thumbprint", String(43), primary_key=True))
+
+revocation_lists = Table(
+    "revocation_lists",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("der", LargeBinary, nullable=False),
+)
 
 terms = Table(
     "terms",
@@ -89,3 +100,23 @@ revoked_tokens = Table(
     Column("revision", BigInteger, nullable=False),
     Index("revoked_tokens_by_revision", "revision"),
 )
+
+assertion_ids = Table(
+    "assertion_ids",
+    metadata,
+    Column("client_id", String(2048), primary_key=True),
+    Column("jti_sha256", String(64), primary_key=True),
+    Column("expires_at", UtcTime, nullable=False),
+    Index("assertion_ids_by_expiry", "expires_at"),
+)
+"""Client assertions that were used, until they are expired."""
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("instance", String(32), nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+"""Where several servers share a database, their keys lie in it, encrypted. The registry does not look into them."""

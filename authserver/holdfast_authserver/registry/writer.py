@@ -4,8 +4,10 @@ Owns the order of the checks. Neighbours: `rules` and `claims` (what may be regi
 `keeper`, which lends it the store and shows the change to requests.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sqlalchemy import Row
@@ -28,6 +30,7 @@ from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescript
 from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.claims import Claim, ClaimKind, claims_of
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable
+from holdfast_authserver.registry.denials import check_revocation_lists, check_thumbprints, read_denials, save_denials
 from holdfast_authserver.registry.reading import Holder
 from holdfast_authserver.registry.rules import check_metadata
 from holdfast_authserver.registry.snapshot import Snapshot
@@ -76,6 +79,7 @@ class RegistryWriter:
                 term=await reading.read_term(connection),
                 confirmed=self._keeper.snapshot.confirmed and self._keeper.snapshot.instance == found.id,
                 endpoints=self._keeper.endpoints,
+                denials=found.denials,
             )
 
     async def open_term(self, holder: str) -> int:
@@ -91,6 +95,22 @@ class RegistryWriter:
             await _fence(connection, term)
             if await reading.read_policy(connection, policy.hash) is None:
                 await writing.insert_policy(connection, policy, self._clock())
+
+    async def put_denied_thumbprints(self, thumbprints: frozenset[str], *, term: int) -> None:
+        check_thumbprints(thumbprints)
+        async with self._write() as connection:
+            await _fence(connection, term)
+            stored = await read_denials(connection)
+            await save_denials(connection, replace(stored, thumbprints=thumbprints))
+        await self._keeper.refresh()
+
+    async def put_revocation_lists(self, crls: tuple[bytes, ...], *, term: int) -> None:
+        await asyncio.to_thread(check_revocation_lists, crls)
+        async with self._write() as connection:
+            await _fence(connection, term)
+            stored = await read_denials(connection)
+            await save_denials(connection, replace(stored, crls=crls))
+        await self._keeper.refresh()
 
     async def put_client(self, client: ClientMetadata, *, term: int, expected: str | None = None) -> StoredClient:
         """`expected`: the digest that the client has to have now. Raises PreconditionFailed beside what the port says."""

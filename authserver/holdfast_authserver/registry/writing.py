@@ -5,19 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdfast.oauth.client_metadata import ClientMetadata, to_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import to_json as policy_to_json
 from holdfast_authserver.registry.claims import Claim
+from holdfast_authserver.registry.dialect import insert_or_ignore, insert_or_update
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, revoked_tokens, terms
 
 
 async def insert_instance(connection: AsyncConnection, *, id_: str, now: datetime) -> None:
     await connection.execute(
-        insert(instance).values(id=id_, created_at=now.replace(microsecond=0), revision=0, confirmations=0)
+        insert(instance).values(id=id_, created_at=now.replace(microsecond=0), revision=0, confirmations=0, denials="")
     )
 
 
@@ -61,14 +61,14 @@ async def save_client(
     if fresh:
         values["since"] = now
         values["last_token_at"] = None  # another object had the id before
-    row = upsert(clients).values(client_id=client.client_id, **{"since": now, **values})
-    await connection.execute(row.on_conflict_do_update(index_elements=["client_id"], set_=values))
+    row = {"client_id": client.client_id, "since": now, **values}
+    await connection.execute(insert_or_update(connection, clients, "client_id", row, values))
     await _replace_claims(connection, client.client_id, held)
 
 
 async def _replace_claims(connection: AsyncConnection, client_id: str, held: Iterable[Claim]) -> None:
     await connection.execute(delete(claims).where(claims.c.client_id == client_id))
-    rows = [{"client_id": client_id, "kind": claim.kind, "value": claim.value} for claim in sorted(held)]
+    rows = [{"client_id": client_id, "kind": claim.kind, "value": claim.stored} for claim in sorted(held)]
     if rows:
         await connection.execute(insert(claims), rows)
 
@@ -92,8 +92,8 @@ async def mark_deleted(connection: AsyncConnection, client_id: str, *, term: int
 
 
 async def insert_revoked(connection: AsyncConnection, jti: str, expires_at: datetime) -> None:
-    row = upsert(revoked_tokens).values(jti=jti, expires_at=expires_at, revision=await next_revision(connection))
-    await connection.execute(row.on_conflict_do_nothing(index_elements=["jti"]))
+    row = {"jti": jti, "expires_at": expires_at, "revision": await next_revision(connection)}
+    await connection.execute(insert_or_ignore(connection, revoked_tokens, row))
 
 
 async def save_last_tokens(connection: AsyncConnection, seen: dict[str, datetime], interval: timedelta) -> None:

@@ -4,6 +4,7 @@ Owns the forms; a client's and a policy's own are in `holdfast.oauth.client_meta
 Reading raises WireError for whatever is not of the form. Must not know how a request is made or answered.
 """
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +25,8 @@ CLIENTS_PATH = "/v1/clients"
 """Each under its client id."""
 AUDIENCE_OWNER_PATH = "/v1/audience-owner"
 """`?audience=`: an audience is a URL, which would be hard to tell from a path."""
+DENIED_THUMBPRINTS_PATH = "/v1/denied-thumbprints"
+REVOCATION_LISTS_PATH = "/v1/revocation-lists"
 TERM_HEADER = "Holdfast-Term"
 """On every write: the number of the writer's open term."""
 
@@ -53,6 +56,7 @@ def description_to_json(description: RegistryDescription) -> dict[str, Any]:
         "digest": description.digest,
         "term": description.term,
         "confirmed": description.confirmed,
+        "denials": description.denials,
         "endpoints": {
             "issuer": endpoints.issuer,
             "token_endpoint": endpoints.token_endpoint,
@@ -73,6 +77,7 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
         digest=_text(value, "digest"),
         term=_whole(value, "term"),
         confirmed=value["confirmed"] is True,
+        denials=_text(value, "denials") if "denials" in value else "",  # an older server says nothing of them
         endpoints=Endpoints(
             issuer=_text(endpoints, "issuer"),
             token_endpoint=_text(endpoints, "token_endpoint"),
@@ -149,6 +154,29 @@ def _summary(value: Mapping[str, Any]) -> ClientSummary:
     )
 
 
+def denied_thumbprints_to_json(thumbprints: Iterable[str]) -> dict[str, Any]:
+    return {"thumbprints": sorted(thumbprints)}
+
+
+def denied_thumbprints_from_json(value: object) -> frozenset[str]:
+    return _read("denied thumbprints", value, lambda v: frozenset(_texts(v, "thumbprints")))
+
+
+def revocation_lists_to_json(crls: Iterable[bytes]) -> dict[str, Any]:
+    return {"crls": [base64.b64encode(crl).decode("ascii") for crl in crls]}
+
+
+def revocation_lists_from_json(value: object) -> tuple[bytes, ...]:
+    return _read("revocation lists", value, lambda v: tuple(_bytes(i, crl) for i, crl in enumerate(_texts(v, "crls"))))
+
+
+def _bytes(index: int, value: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise ValueError(f"crls[{index}]: expected base64 (RFC 4648 section 4): {error}") from error
+
+
 def audience_owner_to_json(owner: ClientMetadata) -> dict[str, Any]:
     return {"client": to_json(owner)}
 
@@ -189,6 +217,16 @@ def _text(value: Mapping[str, Any], name: str) -> str:
     if not isinstance(value[name], str):
         raise TypeError(f"{name}: expected a string, found {type(value[name]).__name__}")
     return str(value[name])
+
+
+def _texts(value: Mapping[str, Any], name: str) -> list[str]:
+    found = value[name]
+    if not isinstance(found, list):
+        raise TypeError(f"{name}: expected a list, found {type(found).__name__}")
+    for i, entry in enumerate(found):
+        if not isinstance(entry, str):
+            raise TypeError(f"{name}[{i}]: expected a string, found {type(entry).__name__}")
+    return found
 
 
 def _whole(value: Mapping[str, Any], name: str) -> int:

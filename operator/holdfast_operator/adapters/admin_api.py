@@ -62,6 +62,13 @@ class HttpRegistry:
     async def put_policy(self, policy: EffectivePolicy, *, term: int) -> None:
         await self._call("PUT", f"{wire.POLICIES_PATH}/{policy.hash}", term=term, json=policy_to_json(policy))
 
+    async def put_denied_thumbprints(self, thumbprints: frozenset[str], *, term: int) -> None:
+        content = wire.denied_thumbprints_to_json(thumbprints)
+        await self._call("PUT", wire.DENIED_THUMBPRINTS_PATH, term=term, json=content)
+
+    async def put_revocation_lists(self, crls: tuple[bytes, ...], *, term: int) -> None:
+        await self._call("PUT", wire.REVOCATION_LISTS_PATH, term=term, json=wire.revocation_lists_to_json(crls))
+
     async def put_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
         answer = await self._call("PUT", _client_path(client.client_id), term=term, json=to_json(client))
         return _value(answer, wire.stored_client_from_json)

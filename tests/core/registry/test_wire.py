@@ -17,12 +17,16 @@ from tests.registry_conformance.registrations import a_client
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 ENDPOINTS = Endpoints(issuer="https://a", token_endpoint="https://b/t", introspection_endpoint="https://b/i")
-DESCRIPTION = RegistryDescription(instance="i", revision=3, digest="d", term=7, confirmed=True, endpoints=ENDPOINTS)
+DESCRIPTION = RegistryDescription(
+    instance="i", revision=3, digest="d", term=7, confirmed=True, endpoints=ENDPOINTS, denials="e"
+)
 READERS: list[Callable[[object], Any]] = [
     wire.description_from_json,
     wire.stored_client_from_json,
     wire.summaries_from_json,
     wire.error_from_json,
+    wire.denied_thumbprints_from_json,
+    wire.revocation_lists_from_json,
     wire.term_from_json,
 ]
 
@@ -33,6 +37,26 @@ def _through(value: dict[str, Any]) -> Any:
 
 def test_a_description_survives() -> None:
     assert wire.description_from_json(_through(wire.description_to_json(DESCRIPTION))) == DESCRIPTION
+
+
+def test_a_description_of_an_older_server_denies_nothing() -> None:
+    value = _through(wire.description_to_json(DESCRIPTION))
+    del value["denials"]
+
+    assert wire.description_from_json(value).denials == ""
+
+
+def test_denials_survive() -> None:
+    thumbprints, crls = frozenset({"b", "a"}), (b"\x00\xff", b"")
+
+    assert wire.denied_thumbprints_from_json(_through(wire.denied_thumbprints_to_json(thumbprints))) == thumbprints
+    assert wire.revocation_lists_from_json(_through(wire.revocation_lists_to_json(crls))) == crls
+
+
+@pytest.mark.parametrize("value", ["A", "AAA", "A A=", "AA==\n", "-_8="])
+def test_a_crl_that_is_no_base64_is_named_by_its_index(value: str) -> None:
+    with pytest.raises(wire.WireError, match=r"crls\[1\]"):
+        wire.revocation_lists_from_json({"crls": ["AA==", value]})
 
 
 @pytest.mark.parametrize("last", [None, AT + timedelta(days=1)])

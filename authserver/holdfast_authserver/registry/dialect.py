@@ -1,0 +1,29 @@
+"""The two statements that SQLite and PostgreSQL have alike, but SQLAlchemy does not name in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
+
+
+def _insert(connection: AsyncConnection, table: Table) -> Any:
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_or_ignore(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> Insert:
+    """Its row count is 0 when the key was there before."""
+    statement: Insert = _insert(connection, table).values(**values).on_conflict_do_nothing()
+    return statement
+
+
+def insert_or_update(
+    connection: AsyncConnection, table: Table, key: str, values: Mapping[str, Any], changes: Mapping[str, Any]
+) -> Insert:
+    """`values` for a new row, `changes` where `key` is there before."""
+    statement: Insert = (
+        _insert(connection, table).values(**values).on_conflict_do_update(index_elements=[key], set_=dict(changes))
+    )
+    return statement
