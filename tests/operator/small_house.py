@@ -57,6 +57,12 @@ class Line:
     async def put_policy(self, policy: EffectivePolicy, *, term: int) -> None:
         await self._reach().put_policy(policy, term=term)
 
+    async def put_denied_thumbprints(self, thumbprints: frozenset[str], *, term: int) -> None:
+        await self._reach().put_denied_thumbprints(thumbprints, term=term)
+
+    async def put_revocation_lists(self, crls: tuple[bytes, ...], *, term: int) -> None:
+        await self._reach().put_revocation_lists(crls, term=term)
+
     async def put_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
         return await self._reach().put_client(client, term=term)
 

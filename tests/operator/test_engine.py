@@ -43,9 +43,13 @@ class Script:
         self.found: tuple[Key, ...] = ()
         self.orphans: tuple[str, ...] = ()
         self.sweep_defects: list[Exception] = []
+        self.changed_config_maps: list[tuple[str, str]] = []
         self.described: RegistryDescription | None = DESCRIBED
         self.answer: Callable[[Key], Outcome] = lambda key: Outcome()
         self.running = self.most_at_once = 0
+
+    def config_map_changed(self, namespace: str, name: str) -> None:
+        self.changed_config_maps.append((namespace, name))
 
     async def reconcile(self, key: Key) -> Outcome:
         self.passes.append((now(), key))

@@ -32,6 +32,7 @@ class FencedRegistry:
         self._opening = asyncio.Lock()
         self._seen: RegistryDescription | None = None
         self._policies: set[str] = set()
+        self._thumbprints: frozenset[str] | None = None
         self.writes = 0
         """Grows before and after each write, so that a change seen while it stood still is not ours."""
 
@@ -42,6 +43,8 @@ class FencedRegistry:
             log.info("the registry is a new one (%s): everything is written again", seen.instance)
             self._term = None
             self._policies.clear()
+        if self._seen is None or self._seen.denials != seen.denials:
+            self._thumbprints = None  # ours or not, which of the two sets changed cannot be told
         self._seen = seen
         return seen
 
@@ -89,6 +92,19 @@ class FencedRegistry:
     async def confirm(self) -> None:
         """Raises RegistryUnavailable, StaleTerm."""
         await self._fenced(lambda term: self._registry.confirm(term=term))
+
+    async def put_denials(self, thumbprints: frozenset[str], crls: tuple[bytes, ...]) -> None:
+        """Replace both sets, the quicker remedy first. Raises RegistryUnavailable, StaleTerm, RegistrationRefused."""
+        await self.put_denied_thumbprints(thumbprints)
+        await self._fenced(lambda term: self._registry.put_revocation_lists(crls, term=term))
+
+    async def put_denied_thumbprints(self, thumbprints: frozenset[str]) -> bool:
+        """Whether anything was written: the same set again is not. Raises RegistryUnavailable, StaleTerm."""
+        if self._thumbprints == thumbprints:
+            return False
+        await self._fenced(lambda term: self._registry.put_denied_thumbprints(thumbprints, term=term))
+        self._thumbprints = thumbprints
+        return True
 
     def forget_policies(self) -> None:
         """The registry says it does not know one: put them again."""

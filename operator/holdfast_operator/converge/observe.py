@@ -10,6 +10,7 @@ from datetime import datetime
 from holdfast.registry.port import RegistryUnavailable
 from holdfast_operator.converge.concurrency import together
 from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.reconcile.issued import current_request
 from holdfast_operator.reconcile.names import CLIENT_LABEL, References, client_id_of, references
@@ -24,6 +25,7 @@ async def observe(
     cluster: Cluster,
     registry: FencedRegistry,
     shared_anchors: SharedAnchors,
+    policy_config_maps: PolicyConfigMaps,
     settings: ReconcileSettings,
     now: datetime,
 ) -> Observed:
@@ -34,13 +36,14 @@ async def observe(
     async with together() as group:
         seen = group.create_task(_registry(registry, client, refers.resources))
         place = group.create_task(cluster.get(Kind.NAMESPACE, "", namespace))
-        policies = group.create_task(cluster.list(Kind.MTLS_POLICY))
+        policies = group.create_task(_policies(cluster, policy_config_maps))
         issued = group.create_task(_issued(cluster, client, refers))
         issuer = group.create_task(_issuer(cluster, namespace, refers))
         config_maps = group.create_task(_config_maps(cluster, namespace, refers))
         shared = group.create_task(_shared(shared_anchors, refers))
     found = place.result() or {"metadata": {}}
     certificates, requests = issued.result()
+    listed, policy_sources = policies.result()
     return Observed(
         client=client,
         now=now,
@@ -48,7 +51,8 @@ async def observe(
         registry=seen.result(),
         namespace_labels=dict(found["metadata"].get("labels") or {}),
         namespace_ends=bool(found["metadata"].get("deletionTimestamp")),
-        policies=tuple(policies.result()),
+        policies=tuple(listed),
+        policy_config_maps=policy_sources,
         certificates=certificates,
         requests=requests,
         issuer=issuer.result(),
@@ -69,6 +73,13 @@ async def _registry(
         return RegistryUnreachable(message=str(error), retry_after=error.retry_after)
     found = {resource: owner.result() for resource, owner in owners.items()}
     return RegistrySeen(endpoints=endpoints.result(), stored=stored.result(), owners=found)
+
+
+async def _policies(
+    cluster: Cluster, config_maps: PolicyConfigMaps
+) -> tuple[list[Object], dict[tuple[str, str], Object | None]]:
+    listed = await cluster.list(Kind.MTLS_POLICY)
+    return listed, await config_maps.of(listed)
 
 
 Objects = tuple[Object, ...]

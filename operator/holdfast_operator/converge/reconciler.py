@@ -22,9 +22,11 @@ from holdfast.registry.port import (
 )
 from holdfast.registry.records import RegistryDescription
 from holdfast_operator.converge.concurrency import together
+from holdfast_operator.converge.denials import Denials
 from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.observe import observe
 from holdfast_operator.converge.outcome import Outcome, SweepResult
+from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.reconcile.actions import (
     FINALIZER,
@@ -68,6 +70,8 @@ class Reconciler:
         self._clock = clock
         self._registry = FencedRegistry(registry, self.settings.holder)
         self._shared = SharedAnchors(cluster, clock, self.settings.shared_anchors_age)
+        self._config_maps = PolicyConfigMaps(cluster, clock, self.settings.config_map_age)
+        self._denials = Denials(cluster, self._config_maps, self._registry)
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._registered: dict[Key, tuple[str, str]] = {}
         self._digests: dict[Key, str] = {}
@@ -84,6 +88,10 @@ class Reconciler:
     def abandon_term(self) -> None:
         """Called when leadership begins: the next write opens a term above all earlier ones."""
         self._registry.abandon_term()
+
+    def config_map_changed(self, namespace: str, name: str) -> None:
+        """Called with each event of a ConfigMap, before the keys that it concerns are looked at."""
+        self._config_maps.changed(namespace, name)
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass over one object. Raises ClusterError, StaleTerm and what nobody foresaw."""
@@ -104,9 +112,11 @@ class Reconciler:
         described = await self.describe()
         registered = await self._registry.list_clients()
         clients = await self.cluster.list(Kind.OAUTH_CLIENT)
+        policies = await self.cluster.list(Kind.MTLS_POLICY)
+        sources = await self._config_maps.of(policies)
         objects = Objects(
             clients=clients,
-            policies=tuple(in_force(p) for p in await self.cluster.list(Kind.MTLS_POLICY)),
+            policies=tuple(in_force(p, sources) for p in policies),
             namespaces=await self._namespaces(),
             digests=self._digests,
         )
@@ -114,6 +124,7 @@ class Reconciler:
         for orphan in found.orphans:
             log.info("client %s has no object any more: deleted", orphan.client_id)
             await self._registry.delete(orphan.client_id, orphan.owner.uid)
+        await self._deny_first()
         left = await self._write_outdated(found.outdated)
         if not described.confirmed:
             await self._registry.confirm()
@@ -151,6 +162,7 @@ class Reconciler:
             cluster=self.cluster,
             registry=self._registry,
             shared_anchors=self._shared,
+            policy_config_maps=self._config_maps,
             settings=self.settings,
             now=self._clock(),
         )
@@ -252,15 +264,35 @@ class Reconciler:
 
     async def _policy(self, key: Key) -> Outcome:
         policy = await self.cluster.get(Kind.MTLS_POLICY, "", key.name)
+        wrote, away = await self._put_denials()
         if policy is None:
-            return Outcome(gone=True)
+            return Outcome(gone=away is None, wrote=wrote, retry=away is not None)
         observed = ObservedPolicy(
             policy=policy,
             namespaces=await self._namespaces(),
             clients=tuple(await self.cluster.list(Kind.OAUTH_CLIENT)),
             now=self._clock(),
+            config_maps=await self._config_maps.of([policy]),
+            denials_pending=str(away or ""),
         )
-        return Outcome(wrote=await self._write_status(Kind.MTLS_POLICY, policy, plan_policy(observed)))
+        wrote = await self._write_status(Kind.MTLS_POLICY, policy, plan_policy(observed)) or wrote
+        return Outcome(wrote=wrote, retry=away is not None, requeue_after=away.retry_after if away else None)
+
+    async def _deny_first(self) -> None:
+        """Before tokens are given out. A CRL that the server refuses keeps nobody from them: the policy's status tells."""
+        try:
+            await self._denials.put()
+        except RegistrationRefused as error:
+            log.error("the server refuses what policies deny, which their status says as well: %s", error)
+
+    async def _put_denials(self) -> tuple[bool, RegistryUnavailable | None]:
+        """Whether anything was written, or why nothing could be."""
+        try:
+            return await self._denials.put(), None
+        except RegistryUnavailable as error:
+            return False, error
+        except RegistrationRefused as error:
+            return False, RegistryUnavailable(f"the server refuses what policies deny: {error}")
 
     async def _write_status(self, kind: Kind, obj: Object, planned: Plan) -> bool:
         if planned.status is not None:

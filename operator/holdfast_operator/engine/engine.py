@@ -58,6 +58,8 @@ class Reconciles(Protocol):
     def writes(self) -> int:
         """How many writes to the registry were made: tells its own change of the digest from somebody else's."""
 
+    def config_map_changed(self, namespace: str, name: str) -> None: ...
+
     async def reconcile(self, key: Key) -> Outcome: ...
 
     async def sweep(self) -> SweepResult: ...
@@ -122,9 +124,11 @@ class Engine:
 
     def on_change(self, kind: Kind, obj: Object, *, deleted: bool = False) -> None:
         """Take in an event: `obj` needs its metadata, and spec and status where it has them. Never raises, never waits."""
+        if kind is Kind.CONFIG_MAP:
+            self.reconciler.config_map_changed(obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
         gone = deleted or bool(obj["metadata"].get("deletionTimestamp"))
         for key in self.index.observe(kind, obj, deleted=deleted):
-            if key.kind is Kind.MTLS_POLICY and kind is not Kind.MTLS_POLICY:
+            if key.kind is Kind.MTLS_POLICY and kind not in (Kind.MTLS_POLICY, Kind.CONFIG_MAP):
                 self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
             else:
                 self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)

@@ -13,6 +13,7 @@ from holdfast_operator.engine.audiences import Audiences
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
 from holdfast_operator.reconcile.names import References, mapping, references
 from holdfast_operator.reconcile.policies import policy_forms
+from holdfast_operator.reconcile.policy_sources import referenced_config_maps
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 from holdfast_operator.reconcile.selectors import matches
 
@@ -68,7 +69,8 @@ class Index:
                 return self._where(obj, lambda n, facts: n == name and facts.refers.issuer is not None)
             case Kind.CONFIG_MAP:
                 name = obj["metadata"]["name"]
-                return self._where(obj, lambda _, facts: name in facts.refers.config_maps)
+                named = self._where(obj, lambda _, facts: name in facts.refers.config_maps)
+                return named | self._reading(_name(obj))
             case Kind.ISSUER | Kind.CLUSTER_ISSUER:
                 issuer = (kind, obj["metadata"]["name"])
                 return self._where(obj, lambda _, facts: facts.refers.issuer == issuer)
@@ -143,12 +145,29 @@ class Index:
         keys = {Key(Kind.MTLS_POLICY, "", name)}
         if before == after:
             return keys
-        return keys | {
+        return keys | self._ruled((*before, *after))
+
+    def _ruled(self, forms: Iterable[Mapping[str, Any]]) -> set[Key]:
+        """Clients that one of the forms selects."""
+        selecting = tuple(forms)
+        if not selecting:
+            return set()
+        return {
             Key(Kind.OAUTH_CLIENT, namespace, client)
             for namespace, found in self._clients.items()
             for client, facts in found.items()
-            if any(self._form_matches(form, namespace, facts.labels) for form in (*before, *after))
+            if any(self._form_matches(form, namespace, facts.labels) for form in selecting)
         }
+
+    def _reading(self, place: tuple[str, str]) -> set[Key]:
+        """Policies that keep something in this ConfigMap, and the clients whom they rule."""
+        found = {
+            name: forms
+            for name, forms in self._policies.items()
+            if any(place in referenced_config_maps(form) for form in forms)
+        }
+        keys = {Key(Kind.MTLS_POLICY, "", name) for name in found}
+        return keys | self._ruled(form for forms in found.values() for form in forms)
 
     def _form_matches(self, form: Mapping[str, Any], namespace: str, labels: Mapping[str, str]) -> bool:
         here = self._namespaces.get(namespace)

@@ -36,7 +36,8 @@ class RegistryWatch:
         self._seen, self._writes = seen, self._source.writes
         if before is None or not seen.confirmed or before.instance != seen.instance:
             return True
-        return before.digest != seen.digest and writes_before == self._source.writes
+        changed = (before.digest, before.denials) != (seen.digest, seen.denials)
+        return changed and writes_before == self._source.writes
 
     def forget(self) -> None:
         """The next question is as the first: it asks for a sweep."""

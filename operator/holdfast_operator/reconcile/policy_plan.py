@@ -13,7 +13,7 @@ from holdfast.policy.decision import DenialReason
 from holdfast_operator.reconcile.actions import Plan
 from holdfast_operator.reconcile.conditions import conditions, with_kstatus
 from holdfast_operator.reconcile.events import transitions
-from holdfast_operator.reconcile.finding import Finding, fine, stalled
+from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
 from holdfast_operator.reconcile.issued import condition
 from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.policies import PolicyInForce, in_force
@@ -35,6 +35,8 @@ class ObservedPolicy:
     clients: tuple[Object, ...]
     now: datetime
     config_maps: ConfigMaps = field(default_factory=dict)
+    denials_pending: str = ""
+    """Why the registry does not hold what policies deny; empty: it does."""
 
 
 def plan_policy(observed: ObservedPolicy) -> Plan:
@@ -43,7 +45,7 @@ def plan_policy(observed: ObservedPolicy) -> Plan:
     accepted = found.problem or fine(Reason.ACCEPTED, "valid")
     matched = [c for c in observed.clients if _matches(found, observed.namespaces, c)]
     status = {
-        **_conditions(observed, accepted, _ready(found)),
+        **_conditions(observed, accepted, _ready(found, observed.denials_pending)),
         "matchedClients": len(matched),
         "violations": _violations(found.name, matched),
         **_last_accepted(observed.policy, found),
@@ -53,7 +55,9 @@ def plan_policy(observed: ObservedPolicy) -> Plan:
     return Plan(status=None if same else status, events=() if same else transitions(before, status))
 
 
-def _ready(found: PolicyInForce) -> Finding:
+def _ready(found: PolicyInForce, pending: str) -> Finding:
+    if pending and found.policy is not None and (found.policy.denied_thumbprints or found.lists):
+        return waiting(Reason.REGISTRY_UNAVAILABLE, f"what the policy denies is not in force yet: {pending}")
     if found.problem is None:
         return fine(Reason.ENFORCED, "applies to every client it matches")
     then = "its clients are denied" if found.policy is None else "the last accepted form stays in force"

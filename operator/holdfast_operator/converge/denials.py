@@ -1,0 +1,61 @@
+"""Denied certificates and CRLs: one set each for the whole registry, united from all policies in force.
+
+Owns the union and when it is written: only where the registry says that it holds another. What cannot be read now is not
+taken away: of such a policy the CRLs that were last read stay, and where this process never read them, those that the
+registry has. Neighbours: `reconcile.policies` judges each policy, `fenced_registry` writes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from holdfast.policy.resolve import denied_thumbprints
+from holdfast.registry.digest import denials_digest
+from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
+from holdfast_operator.reconcile.policies import PolicyInForce, in_force
+from holdfast_operator.reconcile.ports import Cluster, Kind
+
+log = logging.getLogger(__name__)
+
+
+class Denials:
+    """One for each registry writer."""
+
+    def __init__(self, cluster: Cluster, config_maps: PolicyConfigMaps, registry: FencedRegistry) -> None:
+        self._cluster, self._config_maps, self._registry = cluster, config_maps, registry
+        self._writing = asyncio.Lock()  # of two at once, the one that read earlier would write later
+        self._read: dict[str, tuple[bytes, ...]] = {}
+
+    async def put(self) -> bool:
+        """Make the registry hold what policies come to; whether anything was written.
+
+        Raises ClusterUnavailable, RegistryUnavailable, StaleTerm, RegistrationRefused.
+        """
+        async with self._writing:
+            listed = await self._cluster.list(Kind.MTLS_POLICY)
+            config_maps = await self._config_maps.of(listed)
+            policies = [in_force(obj, config_maps) for obj in listed]
+            thumbprints = denied_thumbprints(p.policy for p in policies if p.policy is not None)
+            lists = self._united(policies)
+            held = (await self._registry.describe()).denials
+            if lists is None and held:
+                log.warning("CRLs stay as the registry has them until those of every policy can be read")
+                return await self._registry.put_denied_thumbprints(thumbprints)
+            lists = lists or ()
+            if held == denials_digest(thumbprints, lists):
+                return False
+            await self._registry.put_denials(thumbprints, lists)
+            return True
+
+    def _united(self, policies: Iterable[PolicyInForce]) -> tuple[bytes, ...] | None:
+        """None: a policy's cannot be read now, and this process never read them."""
+        self._read = {p.name: found for p in policies if (found := self._lists(p)) is not None}
+        if any(p.name not in self._read for p in policies):
+            return None
+        return tuple(sorted({der for found in self._read.values() for der in found}))
+
+    def _lists(self, policy: PolicyInForce) -> tuple[bytes, ...] | None:
+        if policy.policy is None:
+            return ()  # never accepted: it brings nothing, and denies whom it selects
+        return policy.lists if policy.lists is not None else self._read.get(policy.name)
