@@ -37,6 +37,7 @@ def test_m26_two_subject_members_are_refused() -> None:
     ],
 )
 def test_a_malformed_subject_value_is_refused_by_its_member(member: str, value: Any) -> None:
+    """Each of the five kinds (M-27, M-28, M-29, M-30, M-31)."""
     with pytest.raises(InvalidClientMetadata) as raised:
         from_json({**BASE, member: value})
 

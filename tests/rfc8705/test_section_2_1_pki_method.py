@@ -142,6 +142,7 @@ async def test_m17_an_expired_issuer_is_refused(server: RunningServer) -> None:
     ],
 )
 async def test_a_leaf_that_may_not_be_a_clients_is_refused(server: RunningServer, changes: dict[str, Any]) -> None:
+    """Usages, a CA, an unknown critical extension (M-18, M-19, M-20, M-21)."""
     await _assert_refused(server, server.ca.issue(uris=[URI], **changes))
 
 

@@ -25,6 +25,7 @@ async def test_m01_a_request_without_client_id_is_refused(server: RunningServer)
 
 
 async def test_m02_a_client_id_in_the_query_does_not_count(server: RunningServer) -> None:
+    """As any parameter (O-04)."""
     url = server.token_endpoint + "?client_id=shop.orders"
 
     assert_error(await _post(server, url, {"grant_type": "client_credentials"}), 400, "invalid_request")
@@ -32,6 +33,7 @@ async def test_m02_a_client_id_in_the_query_does_not_count(server: RunningServer
 
 
 async def test_m03_a_client_id_that_repeats_is_refused(server: RunningServer) -> None:
+    """As any parameter (O-03)."""
     body = "grant_type=client_credentials&client_id=shop.orders&client_id=shop.orders"
     headers = {"content-type": "application/x-www-form-urlencoded"}
     async with server.http(server.certificate()) as http:
@@ -88,12 +90,14 @@ async def test_m07_a_secret_in_place_of_the_certificate_is_refused(server: Runni
     "second", [{"client_secret": "x"}, {"client_assertion": "x", "client_assertion_type": "urn:x"}, {"client_secret": ""}]
 )
 async def test_m08_a_second_method_beside_the_certificate_is_refused(server: RunningServer, second: dict[str, str]) -> None:
+    """One method a request (O-09)."""
     response = await _post(server, server.token_endpoint, token_form(**second))
 
     assert_error(response, 400, "invalid_request")
 
 
 async def test_m08_basic_beside_the_certificate_is_refused(server: RunningServer) -> None:
+    """One method a request (O-09)."""
     response = await _post(server, server.token_endpoint, token_form(), headers=BASIC)
 
     assert_error(response, 400, "invalid_request")
@@ -104,6 +108,7 @@ async def test_m08_basic_beside_the_certificate_is_refused(server: RunningServer
 async def test_m09_every_direct_endpoint_authenticates_alike(
     server: RunningServer, path: str, as_client: str | None
 ) -> None:
+    """Introspection and revocation as the token endpoint (I-01, V-01)."""
     async with server.http(server.certificate(as_client) if as_client else None) as http:
         response = await http.post(f"{server.mtls}/oauth2/{path}", data={"client_id": "shop.orders", "token": "x"})
 

@@ -25,6 +25,7 @@ async def test_m66_aliases_hold_only_endpoints_that_clients_call_directly(server
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_m67_every_alias_exists_at_top_level_on_the_issuers_host(server: RunningServer, path: str) -> None:
+    """The issuer is the URL that was asked (S-02)."""
     async with server.http() as http:
         document = (await http.get(server.issuer + path)).json()
 
@@ -59,6 +60,7 @@ async def test_m71_tokens_name_the_canonical_issuer_whichever_host_was_asked(ser
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_m71_the_mtls_host_names_itself_as_issuer_where_it_is_offered_as_one(server: RunningServer, path: str) -> None:
+    """The issuer is the URL that was asked (S-02)."""
     async with server.http() as http:
         document = (await http.get(server.mtls + path)).json()
 
@@ -97,6 +99,7 @@ async def test_s01_an_issuer_with_a_path_has_its_documents_where_each_specificat
 
 
 async def test_s04_every_listed_method_works_and_no_other(server: RunningServer) -> None:
+    """No list is empty (S-03)."""
     async with server.http() as http:
         document = (await http.get(server.issuer + PATHS[0])).json()
 

@@ -41,6 +41,7 @@ def _claims(response: httpx.Response) -> dict[str, Any]:
 async def test_what_may_not_be_granted_is_refused_with_its_code(
     server: RunningServer, form: dict[str, str], code: str
 ) -> None:
+    """Grant types, scopes and resources (O-06, O-11, R-01, R-02)."""
     assert_error(await _ask(server, **form), 400, code)
 
 
@@ -165,6 +166,7 @@ FORM = "application/x-www-form-urlencoded"
 async def test_every_refusal_has_one_shape(
     server: RunningServer, method: str, path: str, headers: dict[str, str], body: bytes, status: int
 ) -> None:
+    """Whatever is wrong with it (O-01, O-02, O-08)."""
     async with server.http() as http:
         response = await http.request(method, server.mtls + path, headers=headers, content=body)
 

@@ -24,6 +24,7 @@ def test_a_sample_says_what_it_shows(path: Path) -> None:
 
 @pytest.mark.parametrize("path", INVALID, ids=name_of)
 def test_an_invalid_manifest_is_refused_with_its_message(path: Path) -> None:
+    """Among them a rule too many, one beside another method, keys twice or not at all (M-26, M-32, M-35)."""
     *before, last = own_documents(path)
     stored = None
     for obj in before:
