@@ -148,10 +148,17 @@ def _list_type(_: Draft4Validator, list_type: str, instance: object, schema: Jso
             if not isinstance(entry, dict):
                 continue
             entry = {key: entry.get(key) for key in schema["x-kubernetes-list-map-keys"]}
-        identity = json.dumps(entry, sort_keys=True, default=str)
+        identity = json.dumps(_with_text_keys(entry), sort_keys=True, default=str)
         if identity in seen:
             yield ValidationError(shown(entry), path=[index])
         seen.add(identity)
+
+
+def _with_text_keys(value: object) -> object:
+    """As JSON has it: a folder's YAML may have numbers for keys, which cannot be sorted among texts."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(entry) for key, entry in value.items()}
+    return [_with_text_keys(entry) for entry in value] if isinstance(value, list) else value
 
 
 _Structural = extend(  # type: ignore[no-untyped-call]  # published without types
