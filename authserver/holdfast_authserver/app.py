@@ -6,6 +6,10 @@ from datetime import timedelta
 from holdfast.clock import Clock
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import ClientAuthentication
+from holdfast_authserver.client_authentication.jwks_addresses import AddressRules
+from holdfast_authserver.client_authentication.jwks_cache import CacheTimes, JwksCache
+from holdfast_authserver.client_authentication.jwks_fetcher import JwksFetcher
+from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
 from holdfast_authserver.client_authentication.revocation import RevocationSource
 from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
@@ -45,7 +49,7 @@ def create_context(
         keeper=keeper,
         keys=keys,
         reader=TokenReader(),
-        authentication=ClientAuthentication(_by_path(settings, keeper, audit)),
+        authentication=_authentication(settings, urls, keeper, audit),
         grants=GRANTS,
         hold=StartupHold(settings.startup_hold),
         audit=audit,
@@ -54,6 +58,28 @@ def create_context(
         clock=clock,
         default_lifetime=settings.token_lifetime,
     )
+
+
+def _authentication(settings: Settings, urls: ServerUrls, keeper: RegistryKeeper, audit: AuditLog) -> ClientAuthentication:
+    return ClientAuthentication(
+        _by_path(settings, keeper, audit),
+        RegisteredKeys(_fetched_keys(settings, audit)),
+        keeper,
+        issuer=urls.issuer,
+        signing_algorithms=settings.assertion_algorithms,
+    )
+
+
+def _fetched_keys(settings: Settings, audit: AuditLog) -> JwksCache:
+    rules = AddressRules.from_entries(settings.jwks_uri_allowed_hosts)
+    fetcher = JwksFetcher(rules, timeout=settings.jwks_uri_timeout, ca_file=settings.jwks_uri_ca_file)
+    times = CacheTimes(
+        least=timedelta(seconds=settings.jwks_uri_min_age),
+        most=timedelta(seconds=settings.jwks_uri_max_age),
+        stale=timedelta(seconds=settings.jwks_uri_stale),
+        pause=timedelta(seconds=settings.jwks_uri_pause),
+    )
+    return JwksCache(fetcher, audit, times)
 
 
 def _by_path(settings: Settings, keeper: RegistryKeeper, audit: AuditLog) -> TlsClientAuth:

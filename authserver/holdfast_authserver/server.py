@@ -92,6 +92,7 @@ class AuthorizationServer:
         keys = await self._open_keys(keeper)
         await self_test(contexts["mtls"], http=settings.http)
         context = create_context(settings, self._urls, keeper, keys, audit, self._clock)
+        self._closing.push_async_callback(context.authentication.close)
         for name, tls in contexts.items():
             tls.on_handshake = partial(context.metrics.handshake, name)
         add_listener_gauge(context.metrics, {name: tls.files for name, tls in contexts.items()}, self._clock)

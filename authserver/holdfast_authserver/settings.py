@@ -11,9 +11,16 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from holdfast.settings_file import https_url, read_settings_file
+from holdfast_authserver.client_authentication.jwks_addresses import AddressRules
 
 HttpsUrl = Annotated[str, AfterValidator(https_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+AssertionAlgorithm = Literal["ES256", "ES384", "ES512", "EdDSA", "PS256", "RS256"]
+
+
+def _address_rules(entries: tuple[str, ...]) -> tuple[str, ...]:
+    AddressRules.from_entries(entries)
+    return entries
 
 
 class Settings(BaseSettings):
@@ -87,6 +94,26 @@ class Settings(BaseSettings):
     they count."""
     certificate_clock_skew: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Seconds by which the clock of a client's issuer may be ahead of ours."""
+
+    assertion_algorithms: Annotated[tuple[AssertionAlgorithm, ...], Field(min_length=1)] = (
+        "ES256", "ES384", "ES512", "EdDSA", "PS256",
+    )  # fmt: skip
+    """What assertions of `private_key_jwt` may be signed with; a client can be held to one of them."""
+    jwks_uri_allowed_hosts: Annotated[tuple[str, ...], AfterValidator(_address_rules)] = ()
+    """Where clients' keys may be fetched from: host names, names with `*.` before them, networks. None: from everywhere but
+    loopback, link-local and metadata addresses, which only a network that holds them allows."""
+    jwks_uri_ca_file: Path | None = None
+    """The CAs (PEM) by which a `jwks_uri` is trusted, read again when it changes. None: those of the system."""
+    jwks_uri_timeout: Annotated[float, Field(gt=0, le=30)] = 5.0
+    """Seconds for all of one fetch."""
+    jwks_uri_min_age: Annotated[int, Field(ge=1, le=3600)] = 30
+    """Seconds for which fetched keys are used at least, whatever their `Cache-Control` says."""
+    jwks_uri_max_age: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """Seconds after which fetched keys are fetched again at the latest: so long a withdrawn key may still count."""
+    jwks_uri_stale: Annotated[int, Field(ge=0, le=86_400)] = 3600
+    """Seconds beyond that for which the last good keys count while fetching fails."""
+    jwks_uri_pause: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    """Seconds between two fetches for one client, whatever certificates and key ids it is asked with."""
 
     startup_hold: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""
