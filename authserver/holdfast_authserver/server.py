@@ -118,7 +118,9 @@ class AuthorizationServer:
         return keeper
 
     async def _open_keys(self, keeper: RegistryKeeper) -> KeyRing:
-        ring = open_ring(self._settings, self._clock, keeper)
+        ring = open_ring(
+            self._settings, self._clock, instance=lambda: keeper.snapshot.instance, database=lambda: keeper.database
+        )
         await ring.refresh()
         follower = KeyFollower(ring)
         self._closing.push_async_callback(follower.close)

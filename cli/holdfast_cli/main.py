@@ -38,6 +38,7 @@ COMMANDS = {
         "holdfast_cli.why", "Explain a decision by its id, or how a certificate would be judged.", "authserver,cli"
     ),
     "authserver": Entry("holdfast_cli.authserver", "Start the authorization server.", "authserver,cli"),
+    "keys": Entry("holdfast_cli.keys", "Show, rotate and retire the keys of the authorization server.", "authserver,cli"),
     "operator": Entry("holdfast_cli.operator", "Start the operator.", "operator,cli"),
 }
 

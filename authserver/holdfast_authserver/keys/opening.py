@@ -1,13 +1,16 @@
-"""The ring as the settings ask for it.
+"""The ring as the settings ask for it: for a server, and for a command beside it.
 
 Owns what the settings of keys mean, and that a wrong one is told by its name. Neighbours: `ring`, `settings.py`.
 """
 
 import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from holdfast.clock import Clock
 from holdfast_authserver.keys.envelope import KEY_SIZE, Envelope
@@ -16,39 +19,72 @@ from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.keys.rotation import Times
 from holdfast_authserver.keys.signing_key import SigningKeyError
 from holdfast_authserver.keys.store import KeyStore
-from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.keys.table_store import TableStore
+from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
 from holdfast_authserver.settings import Settings
 
 NOT_ENCRYPTED = "none"
 """As `key_encryption_key_previous`: what is not encrypted yet is read, and encrypted."""
 
 
-def open_ring(settings: Settings, clock: Clock, keeper: RegistryKeeper) -> KeyRing:
+def open_ring(settings: Settings, clock: Clock, *, instance: Callable[[], str], database: Callable[[], Database]) -> KeyRing:
     """Not read yet: `refresh` does. Raises SigningKeyError, which names the setting."""
+    envelope = read_envelope(settings)
     store: KeyStore = FolderStore(settings.keys_dir)
+    if not settings.database_url.startswith("sqlite"):
+        store = TableStore(database, clock)
+        if envelope.key is None:
+            raise SigningKeyError(
+                "key_encryption_key, key_encryption_key_file: expected one, as the keys lie in the database"
+            )
+        if envelope.plain:
+            raise SigningKeyError(
+                f"key_encryption_key_previous: {NOT_ENCRYPTED!r} is for a folder; a database holds no such keys"
+            )
     times = Times(rotation=timedelta(seconds=settings.key_rotation), publication=timedelta(seconds=settings.key_publication))
     if times.rotation <= times.publication:
         raise SigningKeyError(
             f"key_rotation: expected more than key_publication ({settings.key_publication}), found {settings.key_rotation}"
         )
-    return KeyRing(
-        store,
-        clock,
-        instance=lambda: keeper.snapshot.instance,
-        algorithms=settings.signing_algorithms,
-        envelope=read_envelope(settings),
-        times=times,
-    )
+    return KeyRing(store, clock, instance=instance, algorithms=settings.signing_algorithms, envelope=envelope, times=times)
+
+
+@asynccontextmanager
+async def ring_beside_server(settings: Settings, clock: Clock) -> AsyncIterator[KeyRing]:
+    """The ring of the registry that a server with the same settings serves. Raises SigningKeyError."""
+    try:
+        path = path_of(settings.database_url)
+    except ValueError as error:
+        raise SigningKeyError(str(error)) from error
+    if not path.is_file():
+        raise SigningKeyError(f"registry (database_url): {path}: no such file; the server makes it at its first start")
+    database = Database(path)
+    try:
+        instance = await _instance(database)
+        yield open_ring(settings, clock, instance=lambda: instance, database=lambda: database)
+    except DatabaseUnavailable as error:
+        raise SigningKeyError(f"registry (database_url): {error}") from error
+    finally:
+        await database.close()
+
+
+async def _instance(database: Database) -> str:
+    async with database.read() as connection:
+        found = await connection.scalar(text("SELECT id FROM instance"))
+    if found is None:
+        raise SigningKeyError("registry (database_url): it has no instance yet; the server makes one at its first start")
+    return str(found)
 
 
 def read_envelope(settings: Settings) -> Envelope:
     """Raises SigningKeyError, which names the setting."""
     key = _secret("key_encryption_key", settings.key_encryption_key, settings.key_encryption_key_file)
     previous = settings.key_encryption_key_previous
-    plain = previous is not None and previous.get_secret_value() == NOT_ENCRYPTED
     if previous is not None and key is None:
         raise SigningKeyError("key_encryption_key_previous: expected key_encryption_key beside it")
-    return Envelope(key=key, previous=None if plain else _secret("key_encryption_key_previous", previous, None), plain=plain)
+    if previous is not None and previous.get_secret_value() == NOT_ENCRYPTED:
+        return Envelope(key=key, plain=True)
+    return Envelope(key=key, previous=_secret("key_encryption_key_previous", previous, None))
 
 
 def _secret(name: str, value: SecretStr | None, file: Path | None) -> bytes | None:
@@ -57,8 +93,10 @@ def _secret(name: str, value: SecretStr | None, file: Path | None) -> bytes | No
     if file is not None:
         try:
             return _key(f"{name}_file: {file}", file.read_text("ascii"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SigningKeyError(f"{name}_file: {file}: {getattr(error, 'strerror', None) or 'no base64'}") from error
+        except OSError as error:
+            raise SigningKeyError(f"{name}_file: {file}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            return _key(f"{name}_file: {file}", "")
     return None if value is None else _key(name, value.get_secret_value())
 
 

@@ -162,6 +162,12 @@ class KeyRing:
         """See what other processes did, and rotate where it is time. Raises SigningKeyError; the last book stays then."""
         await self.change(lambda book: book)
 
+    async def look(self) -> KeyBook | None:
+        """The newest book, which is left as it is; None where none was begun. Raises SigningKeyError."""
+        instance = self._instance()
+        value = await self._store.read(instance)
+        return None if value is None else self._open(value, instance)
+
     async def change(self, change: Change) -> KeyBook:
         """Apply `change` to the newest book, then what is due. Raises SigningKeyError, and what `change` raises."""
         async with self._refreshing:

@@ -43,17 +43,17 @@ class SealingKey:
 
     def seal(self, plaintext: bytes) -> str:
         nonce = os.urandom(_NONCE)
-        sealed = self._cipher(nonce[:12]).encrypt(nonce[12:], plaintext, self._associated)
+        sealed = self.cipher(nonce[:12]).encrypt(nonce[12:], plaintext, self._associated)
         return PREFIX + base64url(self._prefix + nonce + sealed).decode("ascii")
 
     def unseal(self, body: bytes) -> bytes | None:
         """What was sealed. `body`: nonce, ciphertext and tag as `parts` gave them."""
         try:
-            return self._cipher(body[:12]).decrypt(body[12:_NONCE], body[_NONCE:], self._associated)
+            return self.cipher(body[:12]).decrypt(body[12:_NONCE], body[_NONCE:], self._associated)
         except InvalidTag:
             return None
 
-    def _cipher(self, first_half: bytes) -> AESGCM:
+    def cipher(self, first_half: bytes) -> AESGCM:
         """AES-256-GCM under the key that belongs to the first half of the nonce (CMAC in counter mode, SP 800-108)."""
         blocks = (b"\0" + bytes([counter]) + b"X\0" + first_half for counter in (1, 2))
         masked = b"".join((int.from_bytes(block, "big") ^ self._subkey).to_bytes(16, "big") for block in blocks)
