@@ -10,6 +10,7 @@ from datetime import datetime
 from holdfast.clock import Clock
 from holdfast.x509.certificate import CertificateError, load_pem_bundle
 from holdfast_authserver.audit import AuditLog
+from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.metrics import Gauge, Metrics, Samples
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_authserver.registry.snapshot import Snapshot
@@ -40,6 +41,12 @@ def add_server_gauges(metrics: Metrics, audit: AuditLog) -> None:
     begun = time.time()
     _add(metrics, "start_time_seconds", "When the server started, in seconds since the epoch.", lambda: _one(begun))
     _add(metrics, "audit_lines_lost", "Lines of the audit log that could not be written.", lambda: _one(audit.lost))
+
+
+def add_key_gauge(metrics: Metrics, keys: KeyRing, clock: Clock) -> None:
+    """How old the key is that access tokens are signed with, so that a rotation that stands still shows."""
+    text = "Age of the key that signs access tokens."
+    _add(metrics, "signing_key_age_seconds", text, lambda: _one(keys.age(clock())))
 
 
 def add_listener_gauge(metrics: Metrics, listeners: Mapping[str, TlsFiles], clock: Clock) -> None:

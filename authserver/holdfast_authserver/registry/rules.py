@@ -22,6 +22,8 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 """RFC 1123 subdomain, the widest form a namespace, an object or a ServiceAccount may have."""
 _MAX_LIFETIME = 24 * 3600  # seconds; a longer access token would be a long-term credential (RFC 9700 section 2.2)
+_METHODS = MTLS_METHODS | {"private_key_jwt"}
+"""Those that can be registered; which of them a client may have is its policy's to say."""
 
 
 def check_metadata(client: ClientMetadata) -> None:
@@ -59,8 +61,8 @@ def _owner_problems(client: ClientMetadata) -> Iterator[Problem]:
 
 def _authentication_problems(client: ClientMetadata) -> Iterator[Problem]:
     method = client.token_endpoint_auth_method
-    if method not in MTLS_METHODS:
-        yield Problem("token_endpoint_auth_method", f"expected one of {', '.join(sorted(MTLS_METHODS))}, found {method!r}")
+    if method not in _METHODS:
+        yield Problem("token_endpoint_auth_method", f"expected one of {', '.join(sorted(_METHODS))}, found {method!r}")
     if client.subject is not None and method != "tls_client_auth":
         yield Problem("tls_client_auth_*", f"expected none with {method}, found {client.subject.value!r}")
     for i, anchor in enumerate(client.trust_anchors):

@@ -86,6 +86,7 @@ async def test_what_can_run_out_is_measured(tmp_path: Path) -> None:
         (server.ca.certificate.not_after.timestamp() - time.time()) / 86400, abs=0.1
     )
     assert found["audit_lines_lost"] == 0
+    assert 0 <= found["signing_key_age_seconds"] < 60
 
 
 async def test_the_page_names_every_metric_and_no_other(tmp_path: Path) -> None:
