@@ -12,8 +12,7 @@ from starlette.responses import JSONResponse
 
 from holdfast.clock import Clock
 from holdfast.registry.wire import ErrorCode, error_to_json
-from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate, load_pem_bundle
-from holdfast.x509.chain import PathError, verify_path
+from holdfast_authserver.transport.pinned_peer import PeerRefused, PinnedPeer
 from holdfast_authserver.transport.presented import presented_chain
 
 _LOG = logging.getLogger(__name__)
@@ -36,43 +35,14 @@ class AdminIdentity:
     """`ca_file`: PEM, read again when it changes. `san`: a URI where it has a scheme, else a DNS name; compared exactly."""
 
     def __init__(self, ca_file: Path, san: str, clock: Clock) -> None:
-        self._ca_file = ca_file
-        self._san = san
-        self._clock = clock
-        self._read: tuple[tuple[int, int], tuple[Certificate, ...]] | None = None
+        self._operator = PinnedPeer(ca_file, san, clock, setting="admin_client_ca_file")
 
     def check(self, scope: Mapping[str, Any]) -> None:
         """Raises Refused."""
-        peer = _peer(scope)
         try:
-            verify_path(peer, self._anchors(), at=self._clock())
-        except PathError as error:
-            raise Refused(403, f"the caller's certificate does not lead to the admin CA: {error}") from error
-        names = peer.leaf.uris if "://" in self._san else peer.leaf.dns_names
-        if self._san not in names:
-            raise Refused(403, f"the caller's certificate names {', '.join(names) or 'nobody'}, expected {self._san}")
-
-    def _anchors(self) -> tuple[Certificate, ...]:
-        try:
-            found = self._ca_file.stat()
-            stamp = (found.st_ino, found.st_mtime_ns)
-            if self._read is None or self._read[0] != stamp:
-                self._read = (stamp, load_pem_bundle(self._ca_file.read_bytes()))
-        except (OSError, CertificateError) as error:
-            # What was read before is not trusted any further: a CA that was withdrawn must not go on.
-            raise Refused(403, f"admin_client_ca_file {self._ca_file}: {error}") from error
-        return self._read[1]
-
-
-def _peer(scope: Mapping[str, Any]) -> PeerCertificate:
-    presented = presented_chain(scope)
-    if presented is None:
-        raise Refused(401, "the caller presented no certificate")
-    try:
-        leaf, *chain = map(Certificate.from_der, presented.ders)
-    except CertificateError as error:
-        raise Refused(403, f"the caller's certificate cannot be read: {error}") from error
-    return PeerCertificate(leaf, tuple(chain))
+            self._operator.check(presented_chain(scope))
+        except PeerRefused as refused:
+            raise Refused(401 if refused.anonymous else 403, str(refused)) from refused
 
 
 class RequireIdentity:

@@ -4,6 +4,7 @@ Owns the rules that the parsers leave open. Neighbours: `protocol.py` and `plain
 """
 
 from http import HTTPStatus
+from typing import Any
 
 VERSIONS = ("1.1", "1.0")
 
@@ -45,3 +46,11 @@ def malformed_answer(status: HTTPStatus, default_headers: list[tuple[bytes, byte
     head = [f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()]
     head += [name + b": " + value + b"\r\n" for name, value in (*default_headers, *HEADERS)]
     return b"".join(head) + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+async def send_malformed(send: Any, status: HTTPStatus) -> None:
+    """The same by an ASGI application in front of all others."""
+    body = malformed_body(status)
+    headers = [*HEADERS, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

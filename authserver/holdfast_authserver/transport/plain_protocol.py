@@ -12,13 +12,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from holdfast_authserver.transport.limits import ConnectionLimits
-from holdfast_authserver.transport.malformed import (
-    HEADERS,
-    MalformedRequest,
-    check_head,
-    malformed_answer,
-    malformed_body,
-)
+from holdfast_authserver.transport.malformed import MalformedRequest, check_head, malformed_answer, send_malformed
 from holdfast_authserver.transport.protocol import extensions_of
 
 _ARRIVING = (h11.IDLE, h11.SEND_BODY)
@@ -40,7 +34,7 @@ class TlsH11Protocol(H11Protocol):
                 _check_size(scope, self.limits.head)
                 _check_target(scope)
             except MalformedRequest as error:
-                await _refuse(send, error.status)
+                await send_malformed(send, error.status)
             else:
                 await inner(scope, receive, send)
 
@@ -80,10 +74,3 @@ def _check_target(scope: Any) -> None:
     if scheme.lower() not in (b"http", b"https") or not slash or scope["method"] == "CONNECT":
         raise MalformedRequest("the request target is neither a path nor an http URL")
     scope["raw_path"] = b"/" + path
-
-
-async def _refuse(send: Any, status: HTTPStatus) -> None:
-    body = malformed_body(status)
-    headers = [*HEADERS, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,9 @@ from typing import Any, overload
 
 from holdfast.x509.thumbprint import x5t_s256
 
+IGNORED = "holdfast.ignored_certificate"
+"""In `scope["extensions"]`: why a forwarded certificate does not count, for the log."""
+
 
 class PresentedChain(Sequence[str]):
     """Leaf first, then what the peer sent with it. Possession of the leaf's key was proved in the handshake (M-06).
@@ -54,13 +57,13 @@ def _pem(der: bytes) -> str:
     return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
 
 
-def tls_extension(chain: PresentedChain | None, tls_version: int | None) -> dict[str, Any]:
-    """`scope["extensions"]["tls"]` as the ASGI TLS extension names its members."""
+def tls_extension(chain: PresentedChain | None, tls_version: int | None, error: str | None = None) -> dict[str, Any]:
+    """`scope["extensions"]["tls"]` as the ASGI TLS extension names its members. `error`: why no certificate can be read."""
     return {
         "server_cert": None,
         "client_cert_chain": () if chain is None else chain,
         "client_cert_name": None,
-        "client_cert_error": None,
+        "client_cert_error": error,
         "tls_version": tls_version,
         "cipher_suite": None,
     }
@@ -70,3 +73,15 @@ def presented_chain(scope: Mapping[str, Any]) -> PresentedChain | None:
     """What the peer of this connection presented, or None. Only the transport's own value counts (M-06)."""
     chain = scope.get("extensions", {}).get("tls", {}).get("client_cert_chain")
     return chain if isinstance(chain, PresentedChain) else None
+
+
+def certificate_error(scope: Mapping[str, Any]) -> str | None:
+    """Why the certificate that a terminator forwarded cannot be read; for the log."""
+    error = scope.get("extensions", {}).get("tls", {}).get("client_cert_error")
+    return None if error is None else str(error)
+
+
+def ignored_certificate(scope: Mapping[str, Any]) -> str | None:
+    """Why a certificate header was there and does not count; for the log."""
+    ignored = scope.get("extensions", {}).get(IGNORED)
+    return None if ignored is None else str(ignored)
