@@ -50,7 +50,7 @@ def shown(value: object) -> str:
 def settle(value: Any, schema: JsonSchema, path: str = "") -> tuple[Any, list[Problem]]:
     """A copy with the schema's defaults filled in and without unknown fields, each of which is a problem."""
     if schema.get("x-kubernetes-preserve-unknown-fields") or not isinstance(value, dict | list):
-        return copy.deepcopy(value), []
+        return with_text_keys(value), []
     if isinstance(value, list):
         parts = [settle(entry, schema.get("items", {}), f"{path}[{i}]") for i, entry in enumerate(value)]
         return [entry for entry, _ in parts], [p for _, found in parts for p in found]
@@ -148,17 +148,17 @@ def _list_type(_: Draft4Validator, list_type: str, instance: object, schema: Jso
             if not isinstance(entry, dict):
                 continue
             entry = {key: entry.get(key) for key in schema["x-kubernetes-list-map-keys"]}
-        identity = json.dumps(_with_text_keys(entry), sort_keys=True, default=str)
+        identity = json.dumps(with_text_keys(entry), sort_keys=True, default=str)
         if identity in seen:
             yield ValidationError(shown(entry), path=[index])
         seen.add(identity)
 
 
-def _with_text_keys(value: object) -> object:
+def with_text_keys(value: object) -> object:
     """As JSON has it: a folder's YAML may have numbers for keys, which cannot be sorted among texts."""
     if isinstance(value, dict):
-        return {str(key): _with_text_keys(entry) for key, entry in value.items()}
-    return [_with_text_keys(entry) for entry in value] if isinstance(value, list) else value
+        return {str(key): with_text_keys(entry) for key, entry in value.items()}
+    return [with_text_keys(entry) for entry in value] if isinstance(value, list) else copy.copy(value)
 
 
 _Structural = extend(  # type: ignore[no-untyped-call]  # published without types

@@ -62,7 +62,7 @@ def apply_defaults_and_validate(obj: Mapping[str, Any], old: Mapping[str, Any] |
     limits, blocking = structural.check(body, kind.validator)
     problems += unknown + limits
     if not blocking:
-        before = None if old is None else {k: v for k, v in old.items() if k != "metadata"}
+        before = None if old is None else structural.with_text_keys({k: v for k, v in old.items() if k != "metadata"})
         problems += broken(kind.rules, body, before)
     if problems:
         raise InvalidObject(tuple(problems))
