@@ -111,9 +111,9 @@ class AuditLog:
 
     def record(self, event: str, decision: str, **members: Any) -> None:
         """`event`: what was decided, such as `token.issued`. `decision`: its id. Members of None are left out."""
-        line = {"time": self._clock().isoformat(timespec="milliseconds"), "event": event, "decision": decision}
-        line.update((name, value) for name, value in members.items() if value is not None)
-        self._lines.append(_ENCODE(line))
+        time = self._clock().isoformat(timespec="milliseconds")
+        told = {name: value for name, value in members.items() if value is not None}
+        self._lines.append(_ENCODE({"time": time, "event": event, "decision": decision, **told}))
         if self._flusher is None:
             self._flusher = asyncio.get_running_loop().call_later(_BATCH, self.flush)
 
