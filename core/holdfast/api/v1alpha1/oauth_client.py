@@ -90,11 +90,12 @@ class Authentication(Part):
             rule("!has(self.trustAnchors) || self.method == 'tls_client_auth'", "trustAnchors are for tls_client_auth only"),
             rule("!has(self.jwks) || !has(self.jwksUri)", "jwks and jwksUri exclude one another"),
             rule(
-                "self.method == 'tls_client_auth' || has(self.jwks) || has(self.jwksUri)",
+                # The API server holds the default {} to the rules before it fills in the defaults below it.
+                "!has(self.method) || self.method == 'tls_client_auth' || has(self.jwks) || has(self.jwksUri)",
                 "one of jwks and jwksUri is required with self_signed_tls_client_auth and private_key_jwt",
             ),
             rule(
-                "self.method != 'tls_client_auth' || (!has(self.jwks) && !has(self.jwksUri))",
+                "(!has(self.jwks) && !has(self.jwksUri)) || self.method != 'tls_client_auth'",
                 "jwks and jwksUri are not allowed with tls_client_auth",
             ),
             rule(
