@@ -15,13 +15,23 @@ from holdfast_authserver.client_authentication.revocation_files import Revocatio
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.decisions import Decisions
+from holdfast_authserver.endpoints.deny_list import DenyListDocument
 from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
 from holdfast_authserver.endpoints.introspection import IntrospectionEndpoint
 from holdfast_authserver.endpoints.revocation import RevocationEndpoint
 from holdfast_authserver.endpoints.surface import Route, Surface
 from holdfast_authserver.endpoints.token import TokenEndpoint
-from holdfast_authserver.endpoints.urls import INTROSPECT, JWKS, REVOKE, TOKEN, ServerUrls, path_of, well_known_paths
-from holdfast_authserver.gauges import add_registry_gauges, add_server_gauges
+from holdfast_authserver.endpoints.urls import (
+    DENY_LIST,
+    INTROSPECT,
+    JWKS,
+    REVOKE,
+    TOKEN,
+    ServerUrls,
+    path_of,
+    well_known_paths,
+)
+from holdfast_authserver.gauges import add_key_gauge, add_registry_gauges, add_server_gauges
 from holdfast_authserver.grants import client_credentials
 from holdfast_authserver.grants.grant import Grant
 from holdfast_authserver.keys.ring import KeyRing
@@ -44,6 +54,8 @@ def create_context(
     metrics = Metrics(client_names=settings.metrics_client_names)
     add_registry_gauges(metrics, keeper, clock)
     add_server_gauges(metrics, audit)
+    add_key_gauge(metrics, keys, clock)
+    keeper.writer.signing_algorithms = keys.algorithms
     return EndpointContext(
         urls=urls,
         keeper=keeper,
@@ -115,5 +127,6 @@ def _routes(context: EndpointContext, base: str) -> dict[str, Route]:
         prefix + INTROSPECT: Route("introspection", reads=False, handle=IntrospectionEndpoint(context)),
         prefix + REVOKE: Route("revocation", reads=False, handle=RevocationEndpoint(context)),
         prefix + JWKS: Route("jwks", reads=True, handle=KeySet(context)),
+        prefix + DENY_LIST: Route("deny_list", reads=True, handle=DenyListDocument(context)),
         **dict.fromkeys(well_known_paths(base), document),
     }

@@ -104,7 +104,7 @@ async def test_s04_every_listed_method_works_and_no_other(server: RunningServer)
         document = (await http.get(server.issuer + PATHS[0])).json()
 
     for endpoint in ("token", "introspection", "revocation"):
-        assert document[f"{endpoint}_endpoint_auth_methods_supported"] == ["tls_client_auth"]
+        assert document[f"{endpoint}_endpoint_auth_methods_supported"] == ["self_signed_tls_client_auth", "tls_client_auth"]
     assert document["grant_types_supported"] == ["client_credentials"]
     assert not [name for name, value in document.items() if value == []]  # S-03
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.clock import Clock
+from holdfast.oauth.claims import AccessTokenClaims
 from holdfast.oauth.errors import InvalidRequest, TemporarilyUnavailable
 from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.audit import AuditLog
@@ -38,13 +39,19 @@ class EndpointContext:
     clock: Clock
     default_lifetime: int
 
-    @property
-    def key(self) -> SigningKey:
-        """The key that signs access tokens now. Raises TemporarilyUnavailable when there is none that may."""
+    def signing_key(self, algorithm: str | None = None) -> SigningKey:
+        """The key in use: of `algorithm`, else of the first one. Raises TemporarilyUnavailable when there is none."""
         try:
-            return self.keys.signing()
+            return self.keys.signing(algorithm)
         except SigningKeyError as error:
             raise TemporarilyUnavailable(f"signing key: {error}", reason=Refusal.SIGNING_KEY) from error
+
+    def read_token(self, token: str) -> AccessTokenClaims | None:
+        """What a token of this server says; None for every other text. Raises TemporarilyUnavailable without any key."""
+        claims = self.reader.read(token, self.keys, self.urls.issuer)
+        if claims is None and not self.keys.published():
+            raise TemporarilyUnavailable("the keys have not been read yet", reason=Refusal.SIGNING_KEY)
+        return claims
 
     async def authenticate(self, received: Received, at: datetime) -> AuthenticatedClient:
         """The same at every direct endpoint (M-09). Raises InvalidClient, InvalidRequest, UnauthorizedClient."""

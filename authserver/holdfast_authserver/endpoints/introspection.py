@@ -1,14 +1,26 @@
-"""Token introspection (RFC 7662): for a client's own tokens, and for the audiences of its resource server."""
+"""Token introspection (RFC 7662): for a client's own tokens, and for the audiences of its resource server.
 
+Owns what makes a token inactive, and the two forms of an answer: JSON, and a signed JWT where it is asked for (RFC 9701).
+Neighbours: `tokens.py` reads a token, `deny_list.py` says of all tokens what this endpoint says of one.
+"""
+
+import json
 from datetime import datetime
+from typing import Any
 
 from holdfast.oauth.claims import AccessTokenClaims
-from holdfast_authserver.endpoints.answer import Answer, direct_json
+from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
+from holdfast_authserver.endpoints.answer import Answer, direct_json, signed
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.registry.snapshot import Snapshot
+from holdfast_authserver.tokens import INTROSPECTION
 
-_INACTIVE = direct_json({"active": False})
+_SIGNED = b"application/" + INTROSPECTION.encode()
+_NOTHING: dict[str, Any] = {"active": False}
+_INACTIVE = direct_json(_NOTHING)
+_MAX_ANSWERS = 4096  # of about 600 bytes
+_SKEW = 60  # seconds; another replica's clock may be ahead of ours
 
 
 class IntrospectionEndpoint:
@@ -16,16 +28,19 @@ class IntrospectionEndpoint:
 
     def __init__(self, context: EndpointContext) -> None:
         self._context = context
+        self._answers: dict[str, tuple[AccessTokenClaims, Answer]] = {}
 
     async def __call__(self, received: Received) -> Answer:
-        """Raises InvalidClient, InvalidRequest, UnauthorizedClient. `token_type_hint` is only a hint, and not needed."""
+        """Raises InvalidClient, InvalidRequest, UnauthorizedClient, TemporarilyUnavailable (no key).
+
+        `token_type_hint` is only a hint, and not needed (I-05).
+        """
         context = self._context
         form = await received.read_form()
         at = context.clock()
         client = await context.authenticate(received, at)
-        caller = client.served.metadata.client_id
-        claims = context.reader.read(form.require("token"), context.key, context.urls.issuer)
-        reason = self._why_inactive(claims, caller, at)
+        claims = context.read_token(form.require("token"))
+        reason = self._why_inactive(claims, client.served.metadata.client_id, at)
         context.decisions.tell(
             "introspection.answered",
             received,
@@ -34,26 +49,68 @@ class IntrospectionEndpoint:
             detail=reason,
             jti=None if claims is None else claims.jti,
         )
-        if claims is None or reason is not None:
-            return _INACTIVE
-        return direct_json({"active": True, "token_type": "Bearer", **claims.to_json()})
+        live = claims if reason is None else None
+        if received.accept and wants_signed(received.accept):
+            return self._signed(live, client, at)
+        return _INACTIVE if live is None else self._json(live)
 
     def _why_inactive(self, claims: AccessTokenClaims | None, caller: str, at: datetime) -> str | None:
         if claims is None:
             return "not a token of this server"
         keeper = self._context.keeper
-        if not _may_see(claims, caller, keeper.snapshot):
+        snapshot, now = keeper.snapshot, at.timestamp()
+        if claims.client_id != caller and not _owns_audience(claims, caller, snapshot):
             return "neither the caller's own nor for its audiences"
-        if claims.exp <= at.timestamp():
+        if claims.exp <= now:
             return "expired"
+        if claims.iat > now + _SKEW:
+            return "not yet valid"
         if keeper.is_revoked(claims.jti):
             return "revoked"
-        return _why_not_served(claims, keeper.snapshot)
+        if claims.cnf is not None and claims.cnf.x5t_s256 in snapshot.denied_thumbprints:
+            return "its certificate is denied"
+        return _why_not_served(claims, snapshot)
+
+    def _json(self, claims: AccessTokenClaims) -> Answer:
+        """Written once for each token: the same claims are the same answer, whoever may ask."""
+        kept = self._answers.get(claims.jti)
+        if kept is not None and kept[0] is claims:
+            return kept[1]
+        answer = direct_json(_facts(claims))
+        if len(self._answers) >= _MAX_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        self._answers[claims.jti] = (claims, answer)
+        return answer
+
+    def _signed(self, claims: AccessTokenClaims | None, caller: AuthenticatedClient, at: datetime) -> Answer:
+        """For this caller alone (RFC 9701 section 5), with the algorithm it registered, else the server's first."""
+        metadata = caller.served.metadata
+        payload = {
+            "iss": self._context.urls.issuer,
+            "aud": metadata.client_id,
+            "iat": int(at.timestamp()),
+            "token_introspection": _NOTHING if claims is None else _facts(claims),
+        }
+        key = self._context.signing_key(metadata.introspection_signed_response_alg)
+        return signed(key.sign(json.dumps(payload, separators=(",", ":")).encode(), typ=INTROSPECTION), _SIGNED)
 
 
-def _may_see(claims: AccessTokenClaims, caller: str, snapshot: Snapshot) -> bool:
+def wants_signed(accept: bytes) -> bool:
+    """Whether an Accept header names the JWT form; a range such as `*/*` asks for nothing particular."""
+    for entry in accept.lower().split(b","):
+        kind, *parameters = (part.strip() for part in entry.split(b";"))
+        if kind == _SIGNED:
+            return not any(p.startswith(b"q=0") and not p[3:].strip(b".0") for p in parameters)
+    return False
+
+
+def _facts(claims: AccessTokenClaims) -> dict[str, Any]:
+    return {"active": True, "token_type": "Bearer", **claims.to_json()}
+
+
+def _owns_audience(claims: AccessTokenClaims, caller: str, snapshot: Snapshot) -> bool:
     owners = map(snapshot.audience_owner, claims.aud)
-    return claims.client_id == caller or any(o is not None and o.metadata.client_id == caller for o in owners)
+    return any(owner is not None and owner.metadata.client_id == caller for owner in owners)
 
 
 def _why_not_served(claims: AccessTokenClaims, snapshot: Snapshot) -> str | None:

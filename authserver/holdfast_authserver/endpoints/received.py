@@ -20,13 +20,15 @@ class Disconnected(Exception):
 class Received:
     """One request. `decision`: the id of whatever will be decided about it."""
 
-    __slots__ = ("_receive", "authorization", "chain", "decision", "form", "named_client", "scope")
+    __slots__ = ("_receive", "accept", "authorization", "chain", "decision", "form", "named_client", "scope")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, decision: str) -> None:
         self.scope = scope
         self._receive = receive
         self.decision = decision
         self.chain: PresentedChain | None = presented_chain(scope)
+        self.accept: bytes = b""
+        """The Accept headers of a posted form, all in one."""
         self.authorization: bytes | None = None
         self.form: Form | None = None
         self.named_client: str | None = None
@@ -37,6 +39,11 @@ class Received:
         """Whom the request says it is from, for the log; cut short, since nothing about it is checked."""
         claimed = self.named_client or (self.form.get("client_id") if self.form is not None else None)
         return None if claimed is None else claimed[:256]
+
+    def header(self, name: bytes) -> bytes | None:
+        """All values of a header, in one; None when there is none. For requests without a form."""
+        values = [value for found, value in self.scope["headers"] if found == name]
+        return b",".join(values) if values else None
 
     async def read_form(self) -> Form:
         """Raises InvalidRequest (O-02, O-03, O-04), RequestTooLarge, UnsupportedEncoding, Disconnected."""
@@ -62,6 +69,8 @@ class Received:
                 if content_type is not None:
                     raise InvalidRequest("several content types")
                 content_type = value
+            elif name == b"accept":
+                self.accept = self.accept + b"," + value if self.accept else value
             elif name == b"authorization":
                 if self.authorization is not None:
                     raise InvalidRequest("several Authorization headers")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from holdfast.oauth.claims import AccessTokenClaims
-from holdfast.oauth.errors import UnauthorizedClient, UnsupportedGrantType
+from holdfast.oauth.errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
 from holdfast.oauth.messages import TokenRequest
 from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
@@ -11,6 +11,7 @@ from holdfast_authserver.endpoints.answer import Answer, direct_json
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.grants.grant import Grant, GrantContext, Granted
+from holdfast_authserver.keys.signing_key import SigningKeyError
 from holdfast_authserver.tokens import NewToken, issue
 
 
@@ -37,7 +38,7 @@ class TokenEndpoint:
                 at=at,
             ),
         )
-        token, claims = issue(_new_token(granted, client, context.urls.issuer, int(at.timestamp())), context.key)
+        token, claims = self._issue(_new_token(granted, client, context.urls.issuer, int(at.timestamp())))
         context.keeper.record_token(claims.client_id, at)
         self._tell(received, request.grant_type, client, claims)
         return direct_json(_body(token, granted))
@@ -49,6 +50,12 @@ class TokenEndpoint:
         if grant_type not in client.served.metadata.grant_types:
             raise UnauthorizedClient(f"grant type {grant_type} is not among the client's", reason=Refusal.GRANT_TYPE)
         return grant
+
+    def _issue(self, new: NewToken) -> tuple[str, AccessTokenClaims]:
+        try:
+            return issue(new, self._context.keys)
+        except SigningKeyError as error:
+            raise TemporarilyUnavailable(f"signing key: {error}", reason=Refusal.SIGNING_KEY) from error
 
     def _tell(self, received: Received, grant_type: str, client: AuthenticatedClient, claims: AccessTokenClaims) -> None:
         bound, token_format = claims.cnf is not None, client.served.metadata.token_format
@@ -75,6 +82,7 @@ def _new_token(granted: Granted, client: AuthenticatedClient, issuer: str, now: 
         issued_at=now,
         lifetime=granted.lifetime,
         thumbprint=client.thumbprint if granted.bound else None,
+        format=client.served.metadata.token_format,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 TOKEN, INTROSPECT, REVOKE, JWKS = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"
+DENY_LIST = "/oauth2/deny-list"
 _AUTHORIZATION_SERVER, _OPENID = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"
 
 

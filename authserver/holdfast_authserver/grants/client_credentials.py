@@ -17,7 +17,8 @@ NAME = "client_credentials"
 def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantContext) -> Granted:
     """Raises InvalidScope, InvalidTarget, InvalidClient (the certificate ends now), InvalidRequest (none to bind to)."""
     metadata = client.served.metadata
-    if metadata.certificate_bound and client.thumbprint is None:
+    bound = metadata.certificate_bound or client.served.policy.require_certificate_bound  # the strictest wins
+    if bound and client.thumbprint is None:
         raise InvalidRequest(
             "no certificate to bind to",
             description="a bound token needs a client certificate",
@@ -31,7 +32,7 @@ def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantCont
         audience=decided.audience,
         scope=decided.scopes,
         lifetime=_lifetime(client.served, client.expires, context),
-        bound=metadata.certificate_bound,
+        bound=bound,
     )
 
 

@@ -5,7 +5,7 @@ takes effect on a client that breaks it. Pure. Neighbours: `claims`, `writer`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
 from holdfast.oauth.client_metadata import ClientMetadata, Problem
@@ -32,6 +32,15 @@ def check_metadata(client: ClientMetadata) -> None:
     if problems:
         text = "; ".join(f"{p.field}: {p.message}" for p in problems)
         raise RegistrationRefused(RefusalReason.INVALID_CLIENT_METADATA, f"client {client.client_id!r}: {text}", problems)
+
+
+def check_introspection_algorithm(client: ClientMetadata, served: Collection[str]) -> None:
+    """`served`: what this server signs with. Raises RegistrationRefused (RFC 9701 section 6, T-03)."""
+    wanted = client.introspection_signed_response_alg
+    if wanted is not None and wanted not in served:
+        found = Problem("introspection_signed_response_alg", f"expected one of {', '.join(served)}, found {wanted[:80]!r}")
+        text = f"client {client.client_id!r}: {found.field}: {found.message}"
+        raise RegistrationRefused(RefusalReason.INVALID_CLIENT_METADATA, text, (found,))
 
 
 def _problems(client: ClientMetadata) -> Iterator[Problem]:

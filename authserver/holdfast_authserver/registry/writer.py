@@ -32,7 +32,7 @@ from holdfast_authserver.registry.claims import Claim, ClaimKind, claims_of
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable
 from holdfast_authserver.registry.denials import check_revocation_lists, check_thumbprints, read_denials, save_denials
 from holdfast_authserver.registry.reading import Holder
-from holdfast_authserver.registry.rules import check_metadata
+from holdfast_authserver.registry.rules import check_introspection_algorithm, check_metadata
 from holdfast_authserver.registry.snapshot import Snapshot
 
 
@@ -62,6 +62,8 @@ class RegistryWriter:
     """`holdfast.registry.port.Registry` on the keeper's own store."""
 
     def __init__(self, keeper: Keeper, clock: Clock) -> None:
+        self.signing_algorithms: tuple[str, ...] = ("ES256",)
+        """What the server signs with, as it is set."""
         self._keeper = keeper
         self._clock = clock
 
@@ -120,6 +122,7 @@ class RegistryWriter:
             _check_expected(row, client.client_id, expected)
             _check_generation(row, client, term)
             check_metadata(client)
+            check_introspection_algorithm(client, self.signing_algorithms)
             await self._save(connection, client, row, term)
         await self._keeper.refresh()
         stored = await self.get_client(client.client_id)
