@@ -1,0 +1,13 @@
+"""JSON without blanks, as tokens, answers and the audit log have it: in one place, since every request writes some.
+
+Owns which library writes it. Must not know what is written.
+"""
+
+from typing import Any
+
+import orjson
+
+
+def encode(value: dict[str, Any]) -> bytes:
+    """UTF-8. Raises TypeError for what is no JSON, such as half a surrogate pair."""
+    return orjson.dumps(value)
