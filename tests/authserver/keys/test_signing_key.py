@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Mapping
 
 import jwt
 import pytest
@@ -19,7 +20,7 @@ _EACH = pytest.mark.parametrize("algorithm", ALGORITHMS)
 _PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 section 6
 
 
-def _forged(header: dict[str, object], payload: bytes = b"{}") -> str:
+def _forged(header: Mapping[str, object], payload: bytes = b"{}") -> str:
     message = base64url(json.dumps(header, separators=(",", ":")).encode()) + b"." + base64url(payload)
     return (message + b"." + base64url(KEY.pair.sign(message))).decode()
 
