@@ -1,13 +1,14 @@
 """The real authorization server in the scenario: its own process, its own start, a registry that holds the client.
 
-Owns how the scenario's client becomes a registration. Must not know what is measured. Neighbours: `scenario`, `floor`.
+Owns how the scenario's client becomes a registration. Must not know what is measured. Neighbours: `scenario`, `servers`.
 """
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.scenario import CLIENT_ID, SCOPE, SUBJECT, Scenario
+from benchmarks.scenario import CLIENT_ID, LIFETIME, SCOPE, SUBJECT, Scenario
 from holdfast.clock import system_clock
 from holdfast.oauth.client_metadata import ClientMetadata, Owner, TrustAnchor
 from holdfast.policy.model import EffectivePolicy
@@ -15,29 +16,34 @@ from holdfast.x509.subject import SubjectKind, parse_subject_rule
 from holdfast_authserver.registry.keeper import RegistryKeeper
 
 
-def environment(scenario: Scenario) -> Mapping[str, str]:
-    """Settings of `holdfast authserver`: as it ships, with ports and paths of this run."""
-    return {
-        **os.environ,
-        "HOLDFAST_PUBLIC_PORT": "0",
-        "HOLDFAST_MTLS_PORT": "0",
-        "HOLDFAST_PUBLIC_TLS_CERT_FILE": str(scenario.server("tls.crt")),
-        "HOLDFAST_PUBLIC_TLS_KEY_FILE": str(scenario.server("tls.key")),
-        "HOLDFAST_DATABASE_URL": _database_url(scenario.folder),
-        "HOLDFAST_KEYS_DIR": str(scenario.folder / "keys"),
-        "HOLDFAST_AUDIT_LOG": str(scenario.folder / "audit.jsonl"),
-        "HOLDFAST_STARTUP_HOLD": "0",  # no operator confirms the registry here
+def environment(scenario: Scenario, registry: Path, **settings: str) -> Mapping[str, str]:
+    """Settings of `holdfast authserver`: as it ships, audit log and all, with ports and paths of this run."""
+    own = {
+        "public_port": "0",
+        "mtls_port": "0",
+        "public_tls_cert_file": str(scenario.server("tls.crt")),
+        "public_tls_key_file": str(scenario.server("tls.key")),
+        "database_url": _database_url(registry),
+        "keys_dir": str(registry.parent / "keys"),
+        "audit_log": str(registry.parent / "audit.jsonl"),
+        "token_lifetime": str(LIFETIME),
+        "startup_hold": "0",  # no operator confirms the registry here
+        **settings,
     }
+    return {**os.environ, **{f"HOLDFAST_{name.upper()}": value for name, value in own.items()}}
 
 
-async def register(scenario: Scenario) -> None:
-    """Writes the scenario's client into the registry file, as the operator's port does."""
-    keeper = await RegistryKeeper.open(_database_url(scenario.folder), system_clock)
+async def register(scenario: Scenario, registry: Path, *, others: int = 0) -> None:
+    """Writes the scenario's client, and that many besides, into the registry file, as the operator's port does."""
+    registry.parent.mkdir(parents=True, exist_ok=True)
+    keeper = await RegistryKeeper.open(_database_url(registry), system_clock)
     try:
         term = await keeper.writer.open_term("benchmark")
         policy = EffectivePolicy(trust_domain="cluster.local", cluster_domain="cluster.local")
         await keeper.writer.put_policy(policy, term=term)
         await keeper.writer.put_client(_client(scenario, policy), term=term)
+        for number in range(others):
+            await keeper.writer.put_client(_other(_client(scenario, policy), number), term=term)
     finally:
         await keeper.close()
 
@@ -60,5 +66,12 @@ def _client(scenario: Scenario, policy: EffectivePolicy) -> ClientMetadata:
     )
 
 
-def _database_url(folder: Path) -> str:
-    return f"sqlite+aiosqlite:///{folder / 'registry.db'}"
+def _other(client: ClientMetadata, number: int) -> ClientMetadata:
+    name = f"other-{number}"
+    owner = replace(client.owner, name=name, uid=name, service_account=name)
+    subject = parse_subject_rule(SubjectKind.URI, f"spiffe://cluster.local/ns/shop/sa/{name}")
+    return replace(client, client_id=f"shop.{name}", owner=owner, subject=subject)
+
+
+def _database_url(registry: Path) -> str:
+    return f"sqlite+aiosqlite:///{registry}"

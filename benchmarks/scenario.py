@@ -1,7 +1,7 @@
-"""The one scenario that both servers serve: certificates, the client that has one of them, and the request it sends.
+"""The one scenario that every server serves: certificates, the client that has one of them, and the requests it sends.
 
-Owns what must be equal for a comparison to mean something. Must not know how either server works. Neighbours: `floor`
-and `product` serve it, `load` asks for tokens in it.
+Owns what must be equal for a comparison to mean something. Must not know how any server works. Neighbours: `servers`
+starts what serves it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.core.x509.authority import Authority
 CLIENT_ID = "shop.orders"
 SCOPE = "orders.read"
 SUBJECT = "spiffe://cluster.local/ns/shop/sa/orders"
-TOKEN_PATH = "/oauth2/token"
+LIFETIME = 300  # seconds of a token, at every server
 FORM = f"grant_type=client_credentials&client_id={CLIENT_ID}&scope={SCOPE}"
 
 

@@ -1,0 +1,3 @@
+module holdfast.dev/benchmarks/load
+
+go 1.24
