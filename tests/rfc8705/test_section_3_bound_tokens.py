@@ -6,12 +6,15 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 
+from holdfast.oauth.client_metadata import TokenFormat
 from holdfast.policy.model import EffectivePolicy
+from tests.authserver.assertions import ANY_METHOD, AssertingClient
 from tests.authserver.running import POLICY, RunningServer, client
-from tests.core.x509.authority import Authority
+from tests.core.x509.authority import Authority, Issued
 from tests.rfc8705.expectations import assert_error
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -132,3 +135,69 @@ async def test_a_foreign_root_gives_no_token_whatever_the_binding(server: Runnin
     stolen = Authority.root().issue(uris=["spiffe://cluster.local/ns/shop/sa/unbound"])
 
     assert (await server.token(stolen, "shop.unbound")).status_code == 401
+
+
+async def _assert(server: RunningServer, asserting: AssertingClient, certificate: Issued | None) -> httpx.Response:
+    async with server.http(certificate) as http:
+        return await http.post(server.token_endpoint, data=asserting.form(server, grant_type="client_credentials"))
+
+
+@pytest.mark.parametrize("token_format", list(TokenFormat))
+async def test_a_client_of_another_method_has_its_token_bound_to_whatever_certificate_is_on_the_connection(
+    server: RunningServer, token_format: TokenFormat
+) -> None:
+    """Of any issuer: it is for the binding, not for the authentication (M-47, M-50)."""
+    asserting = AssertingClient()
+    await server.put(asserting.registration(token_format=token_format), ANY_METHOD)
+    certificate = Authority.root("CN=Nobody's").issue("CN=whoever")
+
+    response = await _assert(server, asserting, certificate)
+    async with server.http() as http:
+        form = asserting.form(server, token=response.json()["access_token"])
+        seen = (await http.post(server.introspection_endpoint, data=form)).json()
+
+    assert response.json()["token_type"] == "Bearer"
+    assert seen["cnf"] == {"x5t#S256": certificate.certificate.x5t_s256}
+
+
+async def test_without_a_certificate_nothing_can_be_bound_and_no_unbound_token_is_given_instead(
+    server: RunningServer,
+) -> None:
+    """The client is who it says, and is told what is missing (M-48)."""
+    asserting = AssertingClient("shop.binding")
+    await server.put(asserting.registration(), ANY_METHOD)
+    refused = await _assert(server, asserting, None)
+
+    assert_error(refused, 400, "invalid_request")
+    assert "certificate" in refused.json()["error_description"]
+    assert (await _assert(server, asserting, server.certificate())).status_code == 200
+
+
+async def test_a_denied_certificate_binds_nothing(server: RunningServer) -> None:
+    """For a client that authenticates without it, it is as none (M-48)."""
+    asserting, certificate = AssertingClient("shop.denied"), server.certificate()
+    await server.put(asserting.registration(), ANY_METHOD)
+    await server.registry.put_denied_thumbprints(frozenset({certificate.certificate.x5t_s256}), term=server.term)
+
+    assert_error(await _assert(server, asserting, certificate), 400, "invalid_request")
+    await server.registry.put_denied_thumbprints(frozenset(), term=server.term)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_binding_off_gives_an_unbound_token_with_and_without_a_certificate(server: RunningServer, shown: bool) -> None:
+    """Where the policy lets it (M-49)."""
+    asserting = AssertingClient("shop.plain")
+    await server.put(asserting.registration(certificate_bound=False), ANY_METHOD)
+    response = await _assert(server, asserting, server.certificate() if shown else None)
+
+    assert "cnf" not in _claims(response.json()["access_token"])
+
+
+async def test_a_token_of_a_renewed_certificate_is_to_be_had_at_once(server: RunningServer) -> None:
+    """And is bound to the new one (M-74)."""
+    old, renewed = server.certificate(), server.certificate()
+    tokens = [(await server.token(certificate)).json()["access_token"] for certificate in (old, renewed)]
+
+    bound = [_claims(token)["cnf"]["x5t#S256"] for token in tokens]
+    assert bound == [old.certificate.x5t_s256, renewed.certificate.x5t_s256]
+    assert len(set(bound)) == 2
