@@ -1,6 +1,6 @@
 """How much one connection may ask for, and how long it may take. Every number carries its reason.
 
-Neighbours: `protocol.py` and `listener.py` hold connections to it; `endpoints/` to the size of a body.
+Neighbours: `protocol.py`, `listener.py` and `admission.py` hold connections to it; `endpoints/` to the size of a body.
 """
 
 from dataclasses import dataclass
@@ -22,3 +22,9 @@ class ConnectionLimits:
     """Bytes of chunk sizes and extensions in one body: the longest form sent byte by byte needs 98,304."""
     goodbye: float = 2.0
     """Seconds to finish what is under way when the listener stops, and for a peer to answer the TLS goodbye."""
+    connections: int = 10_000
+    """At once in one process, half-open ones included; each takes a file and up to 100 KB during its handshake."""
+    connections_per_peer: int = 1_000
+    """Of those from one address: a node of a cluster or a gateway speaks for many workloads, and pools connections."""
+    count_loopback: bool = False
+    """Whether the latter is held against this machine's own processes, such as a terminator beside the server."""

@@ -11,6 +11,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from holdfast_authserver.transport.admission import Slot
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.malformed import MalformedRequest, check_head, malformed_answer, send_malformed
 from holdfast_authserver.transport.protocol import extensions_of
@@ -22,6 +23,7 @@ class TlsH11Protocol(H11Protocol):
     """With the presented certificates in the scope."""
 
     limits = ConnectionLimits()
+    slot: Slot | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -43,6 +45,8 @@ class TlsH11Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn leaves the timer, and all it holds, after an unclean end
+        if self.slot is not None:
+            self.slot.leave()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from holdfast_authserver.transport.admission import Slot
 from holdfast_authserver.transport.connection import TlsConnection
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.malformed import MalformedRequest, check_head, malformed_answer
@@ -25,6 +26,8 @@ class SlowConnection(Protocol):
     transport: asyncio.Transport
     waiting_since: float | None
     """Loop time since when a request is expected to arrive in full; None while one is served, or the peer is idle."""
+    slot: Slot | None
+    """The connection's place among those that there may be."""
 
 
 def extensions_of(transport: asyncio.BaseTransport) -> dict[str, Any]:
@@ -39,6 +42,7 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
     """The fast one: httptools parses."""
 
     limits = ConnectionLimits()
+    slot: Slot | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,6 +59,8 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn leaves the timer, and all it holds, after an unclean end
+        if self.slot is not None:
+            self.slot.leave()
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
