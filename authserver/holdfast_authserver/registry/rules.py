@@ -72,6 +72,7 @@ def _authentication_problems(client: ClientMetadata) -> Iterator[Problem]:
     method = client.token_endpoint_auth_method
     if method not in _METHODS:
         yield Problem("token_endpoint_auth_method", f"expected one of {', '.join(sorted(_METHODS))}, found {method!r}")
+    yield from _key_problems(client)
     if client.subject is not None and method != "tls_client_auth":
         yield Problem("tls_client_auth_*", f"expected none with {method}, found {client.subject.value!r}")
     for i, anchor in enumerate(client.trust_anchors):
@@ -79,6 +80,17 @@ def _authentication_problems(client: ClientMetadata) -> Iterator[Problem]:
             parse_anchor(anchor.der)
         except (CertificateError, PathError) as error:
             yield Problem(f"holdfast.trust_anchors[{i}]", f"expected a CA certificate: {error}")
+
+
+def _key_problems(client: ClientMetadata) -> Iterator[Problem]:
+    """Keys come by value or by reference; whether there are any is asked with the policies (RFC 7591 section 2)."""
+    if client.jwks is not None and client.jwks_uri is not None:
+        yield Problem("jwks_uri", "expected either jwks or jwks_uri, found both")
+    if client.jwks_uri is not None and not (client.jwks_uri.startswith("https://") and is_absolute_uri(client.jwks_uri)):
+        yield Problem("jwks_uri", f"expected an https URL without fragment, found {client.jwks_uri[:200]!r}")
+    method = client.token_endpoint_auth_method
+    if method == "self_signed_tls_client_auth" and client.jwks and not any(key.certificate for key in client.jwks):
+        yield Problem("jwks", "expected a key with a certificate (x5c) for self_signed_tls_client_auth, found none")
 
 
 def _uri_problems(field: str, values: tuple[str, ...]) -> Iterator[Problem]:
