@@ -25,9 +25,12 @@ from tests.core.x509.authority import DAY, NOW, Issued, Key, new_key
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 BY_ASSERTION = EffectivePolicy(
-    trust_domain="cluster.local", cluster_domain="cluster.local", allowed_methods=MTLS_METHODS | {"private_key_jwt"}
+    trust_domain="cluster.local",
+    cluster_domain="cluster.local",
+    allowed_methods=MTLS_METHODS | {"private_key_jwt"},
+    require_certificate_bound=False,
 )
-"""A policy under which clients may authenticate with assertions."""
+"""A policy under which clients may authenticate with assertions, and have tokens that are not bound."""
 _NUMBERS = itertools.count()
 
 
@@ -114,7 +117,7 @@ def claims(issuer: str, at: datetime, client_id: str = "shop.orders", **changes:
 
 def assertion(key: Any, content: Mapping[str, Any], *, algorithm: str = "ES256", **header: Any) -> str:
     """Signed as any library does it; `kid` and other members go into the header."""
-    return jwt.encode(dict(content), key, algorithm=algorithm, headers=header)
+    return jwt.PyJWS().encode(json.dumps(content).encode(), key, algorithm=algorithm, headers=header)
 
 
 def unsigned(content: Mapping[str, Any]) -> str:
