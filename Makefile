@@ -52,8 +52,8 @@ fuzz: setup  ## feed the parsers for SECONDS each (default 60), guided by the co
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	$(BIN)/python -m fuzz.run --seconds $(or $(SECONDS),60) $(TARGETS)
 
-bench: setup  ## token requests per CPU second, beside the least that this stack can cost
-	$(BIN)/python -m benchmarks.token_endpoint
+bench: setup  ## beside node-oidc-provider and the least this stack can cost; the table goes to benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks --write
 
 clean:  ## remove what the targets above made in this folder (not the built control plane)
 	rm -rf .venv .holdfast .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
