@@ -6,7 +6,7 @@ nothing of HTTP. Neighbours: `context.py` makes it, `presented.py` names what it
 
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from OpenSSL import SSL, crypto
 
@@ -36,6 +36,8 @@ class TlsConnection:
         self._on_handshake = on_handshake
         self._fed = False
         """True while OpenSSL may hold undecrypted bytes: from each feed until a call ends in WantRead."""
+        self._failed: ssl.SSLError | None = None
+        """Why the handshake failed, while the alert that tells the peer is on its way."""
         self._send, self._recv = connection.send, connection.recv
 
     def _call(self, operation: Callable[..., Any], *arguments: Any) -> Any:
@@ -73,7 +75,13 @@ class TlsConnection:
             return
 
     def do_handshake(self) -> None:
-        """Go on with the handshake. Raises ssl.SSLWantReadError until it is done, ssl.SSLError when it failed."""
+        """Go on with the handshake. Raises ssl.SSLWantReadError until it is done, ssl.SSLError when it failed.
+
+        The event loops cut a connection off when it fails. So that the alert is sent which says why (RFC 8446 section
+        6.2), the failure is told only when the peer says anything more, or leaves; else the time for handshakes ends it.
+        """
+        if self._failed is not None:
+            self._raise_when_answered(self._failed)
         try:
             self._call(self._connection.do_handshake)
             self._on_handshake(handshake.OK)
@@ -81,9 +89,18 @@ class TlsConnection:
             raise
         except ssl.SSLError as error:
             self._on_handshake(handshake.failure(error))
-            raise
+            self._flush()
+            if not self._outgoing.pending:
+                raise
+            self._failed = error
+            raise ssl.SSLWantReadError from None
         finally:
             self._flush()
+
+    def _raise_when_answered(self, error: ssl.SSLError) -> NoReturn:
+        if self._incoming.pending or self._incoming.eof:
+            raise error
+        raise ssl.SSLWantReadError
 
     def read(self, size: int = 65536, buffer: Any = None) -> Any:
         """Decrypted bytes (or their count, into `buffer`); nothing at the end."""
