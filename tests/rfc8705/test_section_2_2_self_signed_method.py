@@ -1,5 +1,7 @@
 """RFC 8705 section 2.2: authenticating a client by a certificate that it registered, as a whole."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,7 @@ from tests.authserver.client_authentication.credentials import (
 )
 from tests.authserver.running import MovingClock, RunningServer, client, running, token_form
 from tests.core.x509.authority import DAY, NOW, Authority, Issued, new_key
-from tests.rfc8705.expectations import assert_failed_authentication
+from tests.rfc8705.expectations import assert_error, assert_failed_authentication
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OWN = self_signed("orders")
@@ -250,3 +252,48 @@ async def test_the_thumbprint_is_over_the_whole_certificate() -> None:
 
     assert Certificate.from_der(OWN.certificate.der).x5t_s256 == OWN.certificate.x5t_s256
     assert again.certificate.x5t_s256 != OWN.certificate.x5t_s256
+
+
+@pytest.mark.parametrize("second", [{"client_secret": "x"}, {"client_assertion": "x", "client_assertion_type": "urn:x"}])
+async def test_m08_a_second_method_is_named_to_the_client_itself_only(server: RunningServer, second: dict[str, str]) -> None:
+    """Beside its certificate it is one too many; beside another's it is the failure of everybody (M-08, O-09, E-02)."""
+    by_itself = await server.token(OWN, "shop.orders", **second)
+    by_another = await server.token(self_signed(), "shop.orders", **second)
+    by_nobody = await server.token(OWN, "no.body", **second)
+
+    assert_error(by_itself, 400, "invalid_request")
+    assert_failed_authentication(by_another)
+    assert_failed_authentication(by_nobody)
+
+
+async def test_m07_a_secret_in_place_of_the_certificate_is_refused(server: RunningServer) -> None:
+    """(M-07)"""
+    async with server.http() as http:
+        response = await http.post(server.token_endpoint, data=token_form(client_secret="x"))
+
+    assert_failed_authentication(response)
+
+
+async def test_m34_the_name_of_the_method_is_matched_exactly(server: RunningServer) -> None:
+    """(M-34)"""
+    for name in (
+        "self_signed_tls_client_auth ",
+        "Self_Signed_TLS_Client_Auth",
+        "self_signed",
+        "client_secret_basic",
+        "none",
+    ):
+        with pytest.raises(RegistrationRefused, match="token_endpoint_auth_method"):
+            await _register(server, OWN, token_endpoint_auth_method=name)
+
+
+async def test_the_audit_log_says_why_in_one_word_of_a_closed_set(server: RunningServer) -> None:
+    """Unknown to the caller, plain to the operator (E-02)."""
+    refused = await server.token(self_signed(), "shop.orders")
+    async with asyncio.timeout(10):
+        while refused.headers["holdfast-decision"] not in server.audit_log.read_text():  # noqa: ASYNC110 - written in batches
+            await asyncio.sleep(0.02)
+    lines = map(json.loads, server.audit_log.read_text().splitlines())
+    [line] = [line for line in lines if line["decision"] == refused.headers["holdfast-decision"]]
+
+    assert (line["client_id"], line["reason"]) == ("shop.orders", "certificate_not_registered")
