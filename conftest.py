@@ -1,3 +1,3 @@
 """Fixtures that tests of several folders share."""
 
-pytest_plugins = ["tests.controlplane.fixtures"]
+pytest_plugins = ["tests.controlplane.fixtures", "tests.postgresql"]

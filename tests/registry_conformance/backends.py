@@ -36,8 +36,11 @@ class MovableClock:
 
 
 @asynccontextmanager
-async def open_keeper(folder: Path, clock: MovableClock, *, times: Times | None = None) -> AsyncIterator[RegistryKeeper]:
-    keeper = await RegistryKeeper.open(f"sqlite+aiosqlite:///{folder / 'registry.db'}", clock, times=times)
+async def open_keeper(
+    folder: Path, clock: MovableClock, *, times: Times | None = None, url: str | None = None
+) -> AsyncIterator[RegistryKeeper]:
+    """`url`: of the database; None: a SQLite file in `folder`."""
+    keeper = await RegistryKeeper.open(url or f"sqlite+aiosqlite:///{folder / 'registry.db'}", clock, times=times)
     keeper.endpoints = ENDPOINTS
     try:
         yield keeper

@@ -37,8 +37,10 @@ class KeyFollower:
 
     async def _follow(self) -> None:
         while True:
+            # Not `wait_for`: in Python 3.11 it forgets that it was cancelled where the event comes at the same moment.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._poll)
+                async with asyncio.timeout(self._poll):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._ring.refresh()

@@ -20,7 +20,9 @@ from holdfast_authserver.keys.rotation import Times
 from holdfast_authserver.keys.signing_key import SigningKeyError
 from holdfast_authserver.keys.store import KeyStore
 from holdfast_authserver.keys.table_store import TableStore
-from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
+from holdfast_authserver.registry.database import Database, DatabaseUnavailable
+from holdfast_authserver.registry.opening import database_at
+from holdfast_authserver.registry.sqlite_database import SqliteDatabase
 from holdfast_authserver.settings import Settings
 
 NOT_ENCRYPTED = "none"
@@ -53,12 +55,12 @@ def open_ring(settings: Settings, clock: Clock, *, instance: Callable[[], str], 
 async def ring_beside_server(settings: Settings, clock: Clock) -> AsyncIterator[KeyRing]:
     """The ring of the registry that a server with the same settings serves. Raises SigningKeyError."""
     try:
-        path = path_of(settings.database_url)
+        database = database_at(settings.database_url)
     except ValueError as error:
         raise SigningKeyError(str(error)) from error
-    if not path.is_file():
-        raise SigningKeyError(f"registry (database_url): {path}: no such file; the server makes it at its first start")
-    database = Database(path)
+    if isinstance(database, SqliteDatabase) and not database.path.is_file():
+        where = f"registry (database_url): {database.path}"
+        raise SigningKeyError(f"{where}: no such file; the server makes it at its first start")
     try:
         instance = await _instance(database)
         yield open_ring(settings, clock, instance=lambda: instance, database=lambda: database)

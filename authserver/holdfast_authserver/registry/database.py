@@ -1,148 +1,53 @@
-"""Connections to the SQLite file: one writer at a time, readers beside it, and a look at whether anything changed.
+"""A store of the registry as `keeper` and `writer` use it, whichever database it is.
 
-Owns pragmas, transactions and what a driver's error means. Must not know tables. Neighbours: `sqlite_file`, `migrate`.
+Owns the words for what may go wrong. Must not know tables. Neighbours: `sqlite_database` and `postgresql_database`, which
+are such stores; `opening`, which picks one by its URL.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
 
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-
-from holdfast_authserver.registry import sqlite_file
-from holdfast_authserver.registry.sqlite_file import FileLost
-
-_PREFIX = "sqlite+aiosqlite:///"
-_BUSY_TIMEOUT = 5000  # milliseconds a writer waits for another process's transaction
-_PASSING = ("locked", "busy", "interrupted", "full", "unable to open")
-"""In the driver's words: what passes, or what a new file would not help against (a full disk, no descriptors left)."""
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class DatabaseUnavailable(Exception):
-    """The store cannot be asked now. `lost`: because its file is gone or broken, not merely busy."""
+    """The store cannot be asked now. `lost`: because what it held is gone, not merely out of reach."""
 
     def __init__(self, message: str, *, lost: bool) -> None:
         self.lost = lost
         super().__init__(message)
 
 
-def path_of(url: str) -> Path:
-    """The file of a database URL. Raises ValueError for what is no SQLite file."""
-    path = url.removeprefix(_PREFIX)
-    if path == url or not path or path.startswith(":"):
-        raise ValueError(f"database_url: expected {_PREFIX}PATH, found {url.split('@')[-1]}")
-    return Path(path)
+class NotStorable(Exception):
+    """A value that this database has no form for, such as text with a NUL in PostgreSQL."""
 
 
-class Database:
-    """An open file. Use `write` for changes (begins as IMMEDIATE, so reads inside hold until commit), `read` otherwise."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._writer = _engine(path, immediate=True)
-        self._reader = _engine(path, immediate=False)
-        self._watcher: AsyncConnection | None = None
-        self._seen: tuple[int, sqlite_file.FileStamp] | None = None
-        self._closed = False
+class Database(Protocol):
+    """Every method may raise DatabaseUnavailable; a value that cannot be kept is NotStorable."""
 
     @property
-    def identity(self) -> tuple[int, int] | None:
-        """Which file was opened; None before the first look."""
-        return None if self._seen is None else self._seen[1].identity
+    def name(self) -> str:
+        """For messages: what it is and where, without a password."""
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that no other writer is in. Raises DatabaseUnavailable."""
-        self._check_open()
-        async with _transaction(self._writer) as connection:
-            yield connection
+    def making(self, now: datetime) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction in which no other process makes or migrates the store. Raises OSError as well."""
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """One consistent picture. Raises DatabaseUnavailable."""
-        self._check_open()
-        async with _transaction(self._reader) as connection:
-            yield connection
+    def write(self, *, alone: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction. `alone`: no other such writer is in one, so what is read inside still holds at its end."""
+
+    def read(self, *, seconds: float = 8) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One consistent picture. `seconds`: the longest that it may take."""
 
     async def changed(self) -> bool:
-        """Whether anybody, in any process, has committed since the last look. Raises FileLost, DatabaseUnavailable."""
-        found = await asyncio.to_thread(sqlite_file.stamp, self.path)
-        if self._seen is not None:
-            await self._check_file(found, self._seen[1])
-        version = await self._data_version()
-        changed = self._seen is None or self._seen[0] != version
-        self._seen = (version, found)
-        return changed
+        """Whether anybody, in any process, may have committed since the last look. Raises FileLost as well."""
 
-    async def _check_file(self, found: sqlite_file.FileStamp, before: sqlite_file.FileStamp) -> None:
-        if found.identity != before.identity:
-            raise FileLost(f"{self.path} is another file than the one that was opened")
-        if found.content != before.content:
-            await asyncio.to_thread(sqlite_file.check_content, self.path)
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when the store says by itself that it has changed; not every store does."""
 
-    async def _data_version(self) -> int:
-        """Counts commits of all other connections, so this one must never write, and must always be the same."""
-        self._check_open()
-        if self._watcher is None:
-            self._watcher = await self._reader.connect()
-        try:
-            version = await self._watcher.exec_driver_sql("PRAGMA data_version")
-            found = int(version.scalar_one())
-            await self._watcher.rollback()
-        except DBAPIError as error:
-            raise unavailable(error) from error
-        return found
-
-    def _check_open(self) -> None:
-        """A disposed engine would connect again, and so make a file without tables."""
-        if self._closed:
-            raise DatabaseUnavailable(f"{self.path} is being opened anew", lost=True)
+    async def set_aside(self, now: datetime, why: str) -> None:
+        """Move what broke in use out of the way of a new store."""
 
     async def close(self) -> None:
-        """Ends every connection; those of a lost file as well."""
-        self._closed = True
-        if self._watcher is not None:
-            await self._watcher.close()
-            self._watcher = None
-        await self._reader.dispose()
-        await self._writer.dispose()
-
-
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    try:
-        async with engine.begin() as connection:
-            yield connection
-    except DBAPIError as error:
-        raise unavailable(error) from error
-
-
-def unavailable(error: DBAPIError) -> DatabaseUnavailable:
-    """What a driver's error means for whoever wanted to read or write."""
-    text = str(error.orig)
-    return DatabaseUnavailable(f"the registry's store cannot be used: {text}", lost=not any(w in text for w in _PASSING))
-
-
-def _engine(path: Path, *, immediate: bool) -> AsyncEngine:
-    # One connection for writing, since SQLite has one writer; three for reading: the watcher's, a refresh, a listing.
-    engine = create_async_engine(
-        f"{_PREFIX}{path}", pool_size=1 if immediate else 3, max_overflow=0, connect_args={"timeout": _BUSY_TIMEOUT / 1000}
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver would begin transactions by rules of its own
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # a revocation that was answered must outlive a power cut
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-    return engine
+        """End every connection, those of a lost store as well."""

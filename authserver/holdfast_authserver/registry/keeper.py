@@ -6,11 +6,11 @@ same file; what one writes the others show within `poll` seconds. Neighbours: `d
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -23,17 +23,26 @@ from holdfast.registry.port import RegistryUnavailable
 from holdfast.registry.records import Endpoints
 from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.assertions import insert_assertion, purge_assertions
-from holdfast_authserver.registry.database import Database, DatabaseUnavailable, path_of
+from holdfast_authserver.registry.database import Database, DatabaseUnavailable
 from holdfast_authserver.registry.denials import Denials, read_denials
 from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
-from holdfast_authserver.registry.opening import open_instance, set_aside
+from holdfast_authserver.registry.opening import Seen, database_at, open_instance
 from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, apply_departures
 from holdfast_authserver.registry.sqlite_file import FileLost
 from holdfast_authserver.registry.writer import RegistryWriter
 
 _LOG = logging.getLogger(__name__)
 
+_FIRST_LOAD = 60.0  # seconds for everything, at the start
+_LOAD = 8.0  # seconds for what has changed
+_LONGEST_PAUSE = 2.0  # seconds between two attempts at a store that does not answer
+
 Subscriber = Callable[[Snapshot], None]
+
+
+def boot_time() -> float:
+    """Seconds that go on while the machine sleeps and that no clock setting moves."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class RegistryOpenError(Exception):
@@ -53,10 +62,12 @@ class Times:
 class RegistryKeeper:
     """Made by `open`, ended by `close`. `endpoints` has to be set before the first `writer.describe`."""
 
-    def __init__(self, path: Path, clock: Clock, times: Times) -> None:
+    def __init__(self, url: str, clock: Clock, times: Times) -> None:
         self.endpoints: Endpoints | None = None
         self.writer = RegistryWriter(self, clock)
-        self._path = path
+        self.url = url
+        """Of the database, with its password."""
+        self._asked = 0.0
         self._clock = clock
         self._times = times
         self._policies: dict[str, EffectivePolicy] = {}
@@ -73,8 +84,11 @@ class RegistryKeeper:
 
     @classmethod
     async def open(cls, url: str, clock: Clock, *, times: Times | None = None) -> Self:
-        """`url`: sqlite+aiosqlite:///PATH. A broken file is moved aside. Raises RegistryOpenError, ValueError (the URL)."""
-        keeper = cls(path_of(url), clock, times or Times())
+        """`url`: of SQLite, whose broken file is moved aside, or of PostgreSQL.
+
+        Raises RegistryOpenError, ValueError (the URL).
+        """
+        keeper = cls(url, clock, times or Times())
         await keeper._begin()
         keeper._watching = asyncio.create_task(keeper._watch(), name="registry-watch")
         return keeper
@@ -90,17 +104,18 @@ class RegistryKeeper:
     def database(self) -> Database:
         return self._database
 
-    async def _begin(self) -> None:
-        """Open the file, or make one, and show what is in it."""
-        database = Database(self._path)
+    async def _begin(self, before: Seen | None = None) -> None:
+        """Open the store, or make one, and show what is in it."""
+        database = database_at(self.url)
         try:
-            self._baseline = await open_instance(database, self._clock())
+            self._baseline = await open_instance(database, self._clock(), before)
             await database.changed()
         except BaseException as error:
             await database.close()
             if isinstance(error, OSError | CommandError | FileLost | DatabaseUnavailable):
-                raise RegistryOpenError(f"registry {self._path}: {error}") from error
+                raise RegistryOpenError(f"registry {database.name}: {error}") from error
             raise
+        database.listen(self._wake.set)
         self._database = database
         self._policies, self._revoked, self._denials = {}, {}, ""
         self._snapshot = Snapshot(
@@ -124,11 +139,11 @@ class RegistryKeeper:
             raise RegistryUnavailable(str(error), retry_after=1) from error
 
     async def _load(self) -> None:
-        old, now = self._snapshot, self._clock()
-        async with self._database.read() as connection:
+        old, now, asked = self._snapshot, self._clock(), boot_time()
+        async with self._database.read(seconds=_FIRST_LOAD if old.revision < 0 else _LOAD) as connection:
             found = await reading.read_instance(connection)
-            if found is None or found.id != old.instance:
-                raise DatabaseUnavailable(f"{self._path} holds another registry than before", lost=True)
+            if found is None or found.id != old.instance or found.revision < old.revision:
+                raise DatabaseUnavailable(f"{self._database.name} holds another registry than before", lost=True)
             changes, policies = await reading.read_changes(connection, old.revision, self._policies)
             self._revoked |= await reading.read_revoked(connection, old.revision)
             denials = await self._read_denials(connection, found.denials, old)
@@ -149,7 +164,7 @@ class RegistryKeeper:
                 as_of=now,
             )
         )
-        self._denials = found.denials
+        self._denials, self._asked = found.denials, asked
 
     async def _read_denials(self, connection: AsyncConnection, digest: str, old: Snapshot) -> Denials:
         """Only when they have changed: CRLs may be megabytes."""
@@ -195,13 +210,13 @@ class RegistryKeeper:
 
         Raises RegistryUnavailable.
         """
-        async with self._write() as connection:
+        async with self._write(alone=False) as connection:
             return await insert_assertion(connection, client_id, jti, expires_at)
 
     @asynccontextmanager
-    async def _write(self) -> AsyncIterator[AsyncConnection]:
+    async def _write(self, *, alone: bool = True) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self._database.write() as connection:
+            async with self._database.write(alone=alone) as connection:
                 yield connection
         except DatabaseUnavailable as error:
             if error.lost:
@@ -211,6 +226,11 @@ class RegistryKeeper:
     def suspect(self) -> None:
         self._losing = True
         self._wake.set()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the store said that the snapshot is current, by a clock that nobody sets (`boot_time`)."""
+        return boot_time() - self._asked
 
     async def close(self) -> None:
         """Write what is still in memory and let go of the file."""
@@ -222,12 +242,17 @@ class RegistryKeeper:
         await self._database.close()
 
     async def _watch(self) -> None:
+        pause = self._times.poll
         while True:
+            # Not `wait_for`: in Python 3.11 it forgets that it was cancelled where the event comes at the same moment.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._times.poll)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
             self._wake.clear()
+            pause = min(2 * pause, max(_LONGEST_PAUSE, self._times.poll))
             try:
                 await self._look()
+                pause = self._times.poll
             except (OSError, DatabaseUnavailable, RegistryOpenError) as error:
                 self._say(str(error))
             except Exception:
@@ -241,17 +266,17 @@ class RegistryKeeper:
 
     async def _look(self) -> None:
         try:
-            now = self._clock()
+            now, asked = self._clock(), boot_time()
             if await self._database.changed() or self._losing:
                 self._losing = False
                 async with self._swap:
                     await self._load()
-            self._snapshot = replace(self._snapshot, as_of=now)
+            self._snapshot, self._asked = replace(self._snapshot, as_of=now), asked
             await self._clean()
             self._trouble = ""
         except FileLost as error:
             if error.broken:
-                await set_aside(self._database, self._clock(), str(error))
+                await self._database.set_aside(self._clock(), str(error))
             await self._replace(str(error))
         except DatabaseUnavailable as error:
             if not error.lost:
@@ -263,9 +288,10 @@ class RegistryKeeper:
         self._say(f"{why}; the registry begins anew, and tokens issued before are refused")
         async with self._swap:
             nobody: Mapping[str, Any] = MappingProxyType({})
+            self._seen = Seen(self._snapshot.instance, self._snapshot.revision)
             self._show(replace(self._snapshot, clients=nobody, owners=nobody, confirmed=False))
             await self._database.close()
-            await self._begin()
+            await self._begin(self._seen)
 
     async def _clean(self) -> None:
         await self._flush_last_tokens()

@@ -1,45 +1,60 @@
-"""Opens the store: one process at a time makes the file, brings its tables to the newest form, and gives it an identity.
+"""Opens the store: one process at a time makes it, brings its tables to the newest form, and gives it an identity.
 
-Neighbours: `sqlite_file` (the file), `migrate` (the tables), `keeper`, which calls this at start and after a loss.
+Owns which database a URL means, and when a store counts as another registry than before. Neighbours: `sqlite_database`,
+`postgresql_database`, `migrate` (the tables), `keeper`, which calls this at start and after a loss.
 """
 
-import asyncio
-import os
+import logging
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
-from holdfast_authserver.registry import reading, sqlite_file, writing
+from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.database import Database
 from holdfast_authserver.registry.migrate import migrate
+from holdfast_authserver.registry.postgresql_database import PREFIX as POSTGRESQL
+from holdfast_authserver.registry.postgresql_database import PostgresqlDatabase
 from holdfast_authserver.registry.reading import InstanceRow
+from holdfast_authserver.registry.sqlite_database import PREFIX as SQLITE
+from holdfast_authserver.registry.sqlite_database import SqliteDatabase, path_of
+
+_LOG = logging.getLogger(__name__)
 
 
-async def open_instance(database: Database, now: datetime) -> InstanceRow:
-    """Who the store is; a new one where there was none, or a broken one.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far a registry had come when this process saw it last."""
+
+    instance: str
+    revision: int
+
+
+def database_at(url: str) -> Database:
+    """Not connected yet. Raises ValueError for a URL that names no database we know."""
+    if url.startswith(POSTGRESQL):
+        return PostgresqlDatabase(url)
+    if url.startswith(SQLITE):
+        return SqliteDatabase(path_of(url))
+    found = url.split("@")[-1]
+    raise ValueError(f"database_url: expected {SQLITE}PATH or {POSTGRESQL}USER@HOST/DATABASE, found {found}")
+
+
+async def open_instance(database: Database, now: datetime, before: Seen | None = None) -> InstanceRow:
+    """Who the store is; a new one where there was none, or a broken one, or an older copy than was seen `before`.
 
     Raises OSError, `alembic.util.CommandError`, DatabaseUnavailable.
     """
-    lock = await asyncio.to_thread(sqlite_file.lock, database.path)
-    try:
-        await asyncio.to_thread(sqlite_file.prepare, database.path, now)
-        async with database.write() as connection:
-            await connection.run_sync(migrate)
-            found = await reading.read_instance(connection)
-            if found is None:
-                await writing.insert_instance(connection, id_=uuid.uuid4().hex, now=now)
-                found = await reading.read_instance(connection)
-            assert found is not None
+    async with database.making(now) as connection:
+        await connection.run_sync(migrate)
+        found = await reading.read_instance(connection)
+        if found is None:
+            await writing.insert_instance(connection, id_=uuid.uuid4().hex, now=now)
+        elif before is not None and found.id == before.instance and found.revision < before.revision:
+            # An older copy brings tokens back that were revoked since: they end with the registry they are of.
+            _LOG.error("%s is an older copy of the registry; it counts as a new one", database.name)
+            await writing.renew_instance(connection, id_=uuid.uuid4().hex, now=now)
+        else:
             return found
-    finally:
-        os.close(lock)
-
-
-async def set_aside(database: Database, now: datetime, why: str) -> None:
-    """Move the file of `database` away, which broke while it was in use."""
-    if database.identity is None:
-        return
-    lock = await asyncio.to_thread(sqlite_file.lock, database.path)
-    try:
-        sqlite_file.set_aside_if(database.path, database.identity, now, why)
-    finally:
-        os.close(lock)
+        made = await reading.read_instance(connection)
+        assert made is not None
+        return made

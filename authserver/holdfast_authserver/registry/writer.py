@@ -29,7 +29,7 @@ from holdfast.registry.port import (
 from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
 from holdfast_authserver.registry import reading, writing
 from holdfast_authserver.registry.claims import Claim, ClaimKind, claims_of
-from holdfast_authserver.registry.database import Database, DatabaseUnavailable
+from holdfast_authserver.registry.database import Database, DatabaseUnavailable, NotStorable
 from holdfast_authserver.registry.denials import check_revocation_lists, check_thumbprints, read_denials, save_denials
 from holdfast_authserver.registry.reading import Holder
 from holdfast_authserver.registry.rules import check_introspection_algorithm, check_metadata
@@ -197,6 +197,8 @@ class RegistryWriter:
                 yield connection
         except DatabaseUnavailable as error:
             raise self._unavailable(error) from error
+        except NotStorable as error:
+            raise RegistrationRefused(RefusalReason.INVALID_CLIENT_METADATA, str(error)) from error
 
     @asynccontextmanager
     async def _read(self) -> AsyncIterator[AsyncConnection]:
@@ -205,6 +207,8 @@ class RegistryWriter:
                 yield connection
         except DatabaseUnavailable as error:
             raise self._unavailable(error) from error
+        except NotStorable as error:
+            raise RegistrationRefused(RefusalReason.INVALID_CLIENT_METADATA, str(error)) from error
 
     def _unavailable(self, error: DatabaseUnavailable) -> RegistryUnavailable:
         if error.lost:

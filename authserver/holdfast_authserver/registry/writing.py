@@ -21,6 +21,11 @@ async def insert_instance(connection: AsyncConnection, *, id_: str, now: datetim
     )
 
 
+async def renew_instance(connection: AsyncConnection, *, id_: str, now: datetime) -> None:
+    """The same content as another registry: whatever was issued before is void."""
+    await connection.execute(update(instance).values(id=id_, created_at=now.replace(microsecond=0)))
+
+
 async def next_revision(connection: AsyncConnection) -> int:
     """Count one change of content and answer its number."""
     await connection.execute(update(instance).values(revision=instance.c.revision + 1))
