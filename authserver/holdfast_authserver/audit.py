@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -104,7 +105,7 @@ class AuditLog:
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._clock = clock
-        self._lines: list[str] = []
+        self._waiting: list[tuple[datetime, str, str, dict[str, Any]]] = []
         self._flusher: asyncio.TimerHandle | None = None
         self._sink = _open(path)
         self.lost = 0
@@ -112,9 +113,7 @@ class AuditLog:
 
     def record(self, event: str, decision: str, **members: Any) -> None:
         """`event`: what was decided, such as `token.issued`. `decision`: its id. Members of None are left out."""
-        time = self._clock().isoformat(timespec="milliseconds")
-        told = {name: value for name, value in members.items() if value is not None}
-        self._lines.append(_line({"time": time, "event": event, "decision": decision, **told}))
+        self._waiting.append((self._clock(), event, decision, members))
         if self._flusher is None:
             self._flusher = asyncio.get_running_loop().call_later(_BATCH, self.flush)
 
@@ -122,9 +121,10 @@ class AuditLog:
         """Write what is waiting, now."""
         if self._flusher is not None:
             self._flusher.cancel()
-        lines, self._lines, self._flusher = self._lines, [], None
-        if not lines:
+        waiting, self._waiting, self._flusher = self._waiting, [], None
+        if not waiting:
             return
+        lines = [_line(*told) for told in waiting]  # all at once, off the way of any request
         try:
             self._sink.write(lines)
         except (OSError, ValueError) as error:
@@ -146,13 +146,15 @@ class AuditLog:
         self._sink.close()
 
 
-def _line(members: dict[str, Any]) -> str:
+def _line(at: datetime, event: str, decision: str, members: dict[str, Any]) -> str:
     """ASCII, so that a line stays one line to whatever reads it. Nearly every line is, so the fast writer goes first."""
+    told = {"time": at.isoformat(timespec="milliseconds"), "event": event, "decision": decision}
+    told.update([(name, value) for name, value in members.items() if value is not None])
     try:
-        line = encode(members)
+        line = encode(told)
     except TypeError:
-        return _ENCODE_ASCII(members)
-    return line.decode("ascii") if line.isascii() else _ENCODE_ASCII(members)
+        return _ENCODE_ASCII(told)
+    return line.decode("ascii") if line.isascii() else _ENCODE_ASCII(told)
 
 
 def _open(path: str) -> _Sink:

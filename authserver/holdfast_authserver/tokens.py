@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from holdfast.oauth.claims import AccessTokenClaims, ClaimsError, Confirmation
 from holdfast.oauth.client_metadata import TokenFormat
@@ -26,8 +26,7 @@ INTROSPECTION = "token-introspection+jwt"
 _OTHER_KINDS = (INTROSPECTION, DENY_LIST)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewToken:
+class NewToken(NamedTuple):
     """What a token shall say. `lifetime`: seconds. `thumbprint` None: not bound."""
 
     issuer: str

@@ -5,9 +5,9 @@ decision id; every refusal of an endpoint that decides something stands in the a
 """
 
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from random import getrandbits
 from time import perf_counter
 from typing import Any
 
@@ -58,7 +58,7 @@ class Surface:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """One request. The path alone picks the endpoint: neither Host nor X-Forwarded-* mean anything (E-04)."""
         begun = perf_counter()
-        received = Received(scope, receive, os.urandom(8).hex())
+        received = Received(scope, receive, f"{getrandbits(64):016x}")
         route = self._routes.get(scope["raw_path"])
         try:
             if route is None:

@@ -1,16 +1,15 @@
 """What every grant is given and answers with, and the table of grant types."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from holdfast.oauth.messages import TokenRequest
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
 from holdfast_authserver.registry.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantContext:
+class GrantContext(NamedTuple):
     """The moment of a request. `default_lifetime`: seconds, for a client that does not say."""
 
     snapshot: Snapshot
@@ -19,8 +18,7 @@ class GrantContext:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
+class Granted(NamedTuple):
     """What the token shall say. `lifetime`: seconds. `bound`: to the certificate of this connection."""
 
     audience: str

@@ -7,6 +7,8 @@ resource values. Knows no client and decides nothing. Everything behind it sees 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from holdfast.oauth.errors import InvalidRequest, InvalidScope, InvalidTarget
@@ -54,6 +56,24 @@ class Form:
 
 def parse_form(body: bytes) -> Form:
     """Read a form. Raises InvalidRequest: bad escapes, bad UTF-8, a name without `=`, a parameter that repeats (M-03)."""
+    known = _KNOWN.get(body)
+    if known is not None:
+        return known
+    form = _read_form(body)
+    if len(body) <= _MAX_KNOWN_BODY and form.values.keys() <= _PUBLIC:
+        if len(_KNOWN) >= _MAX_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[body] = form
+    return form
+
+
+_KNOWN: dict[bytes, Form] = {}
+"""Short forms without a secret in them: a machine client sends the very same one for each of its tokens."""
+_MAX_KNOWN, _MAX_KNOWN_BODY = 1024, 512
+_PUBLIC = frozenset({"grant_type", "client_id", "scope"})
+
+
+def _read_form(body: bytes) -> Form:
     values: dict[str, str] = {}
     repeated: dict[str, tuple[str, ...]] = {}
     pairs = body.split(b"&") if body else []
@@ -70,7 +90,7 @@ def parse_form(body: bytes) -> Form:
             raise InvalidRequest(f"parameter {name[:40]!r} repeats", description="a parameter repeats")
         else:
             values[name] = value
-    return Form(values, repeated)
+    return Form(MappingProxyType(values), MappingProxyType(repeated))
 
 
 def _decode(raw: bytes) -> str:
@@ -84,8 +104,7 @@ def _decode(raw: bytes) -> str:
         raise InvalidRequest("a parameter is not UTF-8, percent-encoded") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """A token request without its client authentication (RFC 6749 section 4.4.2, RFC 8707 section 2).
 
     `scope` None: not asked for. `resource` None: not asked for.
