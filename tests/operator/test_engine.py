@@ -104,6 +104,24 @@ def test_everything_there_is_is_looked_at_once_at_the_start() -> None:
     run(main)
 
 
+def test_a_policy_is_looked_at_before_the_clients_that_it_rules() -> None:
+    """What it denies holds for everybody, and must not wait for a pass over each of them."""
+
+    async def main() -> None:
+        script = Script()
+        engine = await started(script)
+        for number in range(300):
+            engine.on_change(Kind.OAUTH_CLIENT, client(Key(Kind.OAUTH_CLIENT, "shop", f"client-{number}")))
+        await asyncio.sleep(0.001)  # the workers are busy, and the others wait in line
+        engine.on_change(Kind.MTLS_POLICY, mtls_policy("baseline"))
+        await engine.settled()
+        assert len({key for _, key in script.passes}) == 301
+        assert BASELINE in [key for _, key in script.passes[: 2 * SETTINGS.workers + 1]]
+        await engine.stop()
+
+    run(main)
+
+
 def test_a_burst_of_events_becomes_one_further_pass() -> None:
     async def main() -> None:
         script = Script()

@@ -128,10 +128,12 @@ class Engine:
             self.reconciler.config_map_changed(obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
         gone = deleted or bool(obj["metadata"].get("deletionTimestamp"))
         for key in self.index.observe(kind, obj, deleted=deleted):
-            if key.kind is Kind.MTLS_POLICY and kind not in (Kind.MTLS_POLICY, Kind.CONFIG_MAP):
-                self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
-            else:
+            if key.kind is not Kind.MTLS_POLICY:
                 self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)
+            elif kind in (Kind.MTLS_POLICY, Kind.CONFIG_MAP):
+                self.queue.add(key, Priority.DENIAL)  # a stolen certificate does not wait for the clients that it rules
+            else:
+                self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
 
     async def relist(self) -> None:
         """Look at everything there is, and at what has vanished without an event. Raises ClusterError."""

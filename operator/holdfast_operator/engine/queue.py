@@ -1,6 +1,6 @@
 """The work queue: a key waits at most once, never runs twice at the same time, runs again if it changed meanwhile.
 
-Owns order (deletions, then changes, then resyncs), delays and the back-off of each key. Must not know what a key
+Owns order (denials, deletions, changes, then resyncs), delays and the back-off of each key. Must not know what a key
 stands for. Neighbour: `engine` takes keys out.
 """
 
@@ -20,9 +20,10 @@ Jitter = Callable[[float, float], float]
 class Priority(IntEnum):
     """Which key goes first."""
 
-    DELETION = 0
-    CHANGE = 1
-    RESYNC = 2
+    DENIAL = 0
+    DELETION = 1
+    CHANGE = 2
+    RESYNC = 3
 
 
 @dataclass(frozen=True, slots=True)
