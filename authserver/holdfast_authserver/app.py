@@ -69,6 +69,8 @@ def create_context(
         decisions=Decisions(audit, metrics, lambda: keeper.snapshot, remote_address=settings.audit_remote_address),
         clock=clock,
         default_lifetime=settings.token_lifetime,
+        max_staleness=settings.max_staleness,
+        ready_staleness=settings.ready_staleness,
     )
 
 

@@ -117,6 +117,10 @@ class Settings(BaseSettings):
 
     startup_hold: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""
+    max_staleness: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Seconds for which tokens go on when the database does not answer: no older registry is answered from."""
+    ready_staleness: Annotated[float, Field(ge=1, le=86_400)] = 10.0
+    """Seconds after which a server that cannot ask its database says that it is not ready."""
     token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
     """Seconds an access token lives where its client does not say."""
     audit_log: str = "-"

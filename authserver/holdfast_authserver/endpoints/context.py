@@ -38,6 +38,10 @@ class EndpointContext:
     decisions: Decisions
     clock: Clock
     default_lifetime: int
+    max_staleness: float
+    """Seconds; what the registry said longer ago answers nobody."""
+    ready_staleness: float
+    """Seconds after which the server says that it is not ready."""
 
     def signing_key(self, algorithm: str | None = None) -> SigningKey:
         """The key in use: of `algorithm`, else of the first one. Raises TemporarilyUnavailable when there is none."""
@@ -57,12 +61,21 @@ class EndpointContext:
         """The same at every direct endpoint (M-09). Raises InvalidClient, InvalidRequest, UnauthorizedClient."""
         if received.form is None:
             raise InvalidRequest("the form was not read")
+        self.check_fresh()
         presented = read_credentials(received.form, received.authorization, received.chain)
         received.named_client = presented.client_id
         return await self.authentication.authenticate(presented, self.keeper.snapshot, at)
 
+    def check_fresh(self) -> None:
+        """Raises TemporarilyUnavailable."""
+        age = self.keeper.age
+        if age > self.max_staleness:
+            detail = f"the registry was last seen {age:.0f} s ago, max_staleness is {self.max_staleness:.0f} s"
+            raise TemporarilyUnavailable(detail, retry_after=5, reason=Refusal.REGISTRY_STALE)
+
     def check_hold(self) -> None:
         """Raises TemporarilyUnavailable."""
+        self.check_fresh()
         if not self.hold.over(self.keeper.snapshot):
             raise TemporarilyUnavailable(
                 "the registry has not been confirmed since it was opened", reason=Refusal.REGISTRY_UNCONFIRMED

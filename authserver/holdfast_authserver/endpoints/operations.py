@@ -13,15 +13,16 @@ _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_operations_app(context: EndpointContext) -> Any:
-    """`/healthz`: the process answers. `/readyz`: tokens are issued. `/metrics`: for Prometheus."""
+    """`/healthz`: the process answers. `/readyz`: tokens are issued, the registry was just seen. `/metrics`: for Prometheus."""
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_: Request) -> Response:
-        snapshot = context.keeper.snapshot
-        ready = context.hold.over(snapshot)
-        body = {"ready": ready, "registry": {"revision": snapshot.revision, "confirmed": snapshot.confirmed}}
+        snapshot, age = context.keeper.snapshot, context.keeper.age
+        ready = context.hold.over(snapshot) and age <= context.ready_staleness
+        registry = {"revision": snapshot.revision, "confirmed": snapshot.confirmed, "age_seconds": round(age, 3)}
+        body = {"ready": ready, "registry": registry}
         return JSONResponse(body, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
