@@ -44,6 +44,7 @@ class SqliteDatabase:
         self._watcher: AsyncConnection | None = None
         self._seen: tuple[int, sqlite_file.FileStamp] | None = None
         self._traces: sqlite_file.Traces | None = None
+        self._witness: sqlite_file.Witness | None = None
         self._closed = False
 
     @property
@@ -93,13 +94,19 @@ class SqliteDatabase:
         traces = sqlite_file.traces(self.path)
         if traces == self._traces and traces.older_than(_SETTLED):
             return False  # SQLite, asked four times a second in a thread of its own, costs a busy server a tenth
-        found = await asyncio.to_thread(sqlite_file.stamp, self.path)
+        found = await asyncio.to_thread(self._stamp)
         if self._seen is not None:
             await self._check_file(found, self._seen[1])
         version = await self._data_version()
         changed = self._seen is None or self._seen[0] != version
         self._seen, self._traces = (version, found), traces
         return changed
+
+    def _stamp(self) -> sqlite_file.FileStamp:
+        self._check_open()
+        if self._witness is None:
+            self._witness = sqlite_file.Witness(self.path)
+        return self._witness.stamp()
 
     async def _check_file(self, found: sqlite_file.FileStamp, before: sqlite_file.FileStamp) -> None:
         if found.identity != before.identity:
@@ -133,6 +140,9 @@ class SqliteDatabase:
             self._watcher = None
         await self._reader.dispose()
         await self._writer.dispose()
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
-_HEADER = 100  # bytes that every database begins with
+_MAGIC = b"SQLite format 3\0"
 _BESIDE = ("-wal", "-shm")
 
 
@@ -45,19 +45,35 @@ class FileLost(Exception):
         super().__init__(message)
 
 
-def stamp(path: Path) -> FileStamp:
-    """Raises FileLost when there is no file, or none that can be a database; OSError when that cannot be told.
+class Witness:
+    """A descriptor of the file, to be kept for as long as this process has connections to it.
 
-    Never by opening it: closing any descriptor of a file ends every lock that this process has on it (POSIX), SQLite's
-    among them. The next process to close the database would then take itself for the last one and remove the log in use.
+    Closing any descriptor of a file ends every lock that the process has on it (POSIX), SQLite's among them. The next
+    process to close the database would then take itself for the last one, and remove the log that is in use.
     """
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileLost(f"{path} is gone") from error
-    if found.st_size < _HEADER:
-        raise FileLost(f"{path} is no SQLite database any more", broken=True)
-    return FileStamp((found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns))
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileLost when there is no file; OSError when that cannot be told."""
+        self._path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileLost(f"{path} is gone") from error
+
+    def stamp(self) -> FileStamp:
+        """Of what has the name now. Raises FileLost when that is nothing, or no database any more; OSError."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileLost(f"{self._path} is gone") from error
+        same = os.path.samestat(found, os.fstat(self._descriptor))
+        if same and os.pread(self._descriptor, len(_MAGIC), 0) != _MAGIC:
+            raise FileLost(f"{self._path} is no SQLite database any more", broken=True)
+        return FileStamp((found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns))
+
+    def close(self) -> None:
+        """Once every connection of this process is closed."""
+        os.close(self._descriptor)
 
 
 def traces(path: Path) -> Traces:
@@ -100,10 +116,12 @@ def lock(path: Path) -> int:
 
 
 def prepare(path: Path, now: datetime) -> None:
-    """Leave a sound database or an empty file of mode 0600 at `path`; a broken one is moved aside. Under `lock`."""
+    """Leave a sound database or an empty file of mode 0600 at `path`; a broken one is moved aside. Under `lock`,
+    and before this process connects to it (see `Witness`).
+    """
     if path.exists() and path.stat().st_size > 0:
         try:
-            stamp(path)
+            _check_beginning(path)
             check_content(path)
         except FileLost as error:
             _set_aside(path, now, str(error))
@@ -112,6 +130,13 @@ def prepare(path: Path, now: datetime) -> None:
             path.with_name(path.name + suffix).unlink(missing_ok=True)  # a log without its database would be replayed
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
+
+
+def _check_beginning(path: Path) -> None:
+    """A log beside the file would hide that it is none: SQLite reads the first page from there."""
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise FileLost(f"{path} is no SQLite database", broken=True)
 
 
 def set_aside_if(path: Path, identity: tuple[int, int], now: datetime, why: str) -> None:
