@@ -82,16 +82,29 @@ def measure(server: Server, ask: Ask, scenario: Scenario, kind: LoadKind, *, war
 
 
 def _load(server: Server, ask: Ask, scenario: Scenario, kind: LoadKind, warmup: int) -> dict[str, Any]:
+    command = [*load_command(server, ask, scenario, kind), "-warmup", str(warmup)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=load_environment())
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def load_command(
+    server: Server, ask: Ask, scenario: Scenario, kind: LoadKind, *, connections: int = CONNECTIONS
+) -> list[str]:
+    """The load generator on its core; it prints JSON."""
     command = ["taskset", "-c", str(cores()[1]), str(toolchain.load_generator())]
     command += ["-address", f"127.0.0.1:{server.port}", "-path", ask.path, "-body", ask.body, "-expect", ask.expect]
     command += ["-ca", str(scenario.server("ca.crt")), "-pids", ",".join(map(str, server.pids))]
     command += ["-cert", str(scenario.client("tls.crt")), "-key", str(scenario.client("tls.key"))]
-    command += ["-connections", str(CONNECTIONS), "-seconds", str(kind.seconds), "-warmup", str(warmup)]
+    command += ["-connections", str(connections), "-seconds", str(kind.seconds)]
     command += ["-cold"] if kind.cold else []
     command += ["-rate", str(kind.rate)] if kind.rate else []
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "GOMAXPROCS": "1"})
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    return command
+
+
+def load_environment() -> dict[str, str]:
+    """As many threads as the load generator has cores."""
+    return {**os.environ, "GOMAXPROCS": "1"}
 
 
 def take_turns(

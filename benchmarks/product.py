@@ -15,6 +15,9 @@ from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
 from holdfast_authserver.registry.keeper import RegistryKeeper
 
+POLICY = EffectivePolicy(trust_domain="cluster.local", cluster_domain="cluster.local")
+"""What holds for every client at first."""
+
 
 def environment(scenario: Scenario, registry: Path, **settings: str) -> Mapping[str, str]:
     """Settings of `holdfast authserver`: as it ships, audit log and all, with ports and paths of this run."""
@@ -23,7 +26,7 @@ def environment(scenario: Scenario, registry: Path, **settings: str) -> Mapping[
         "mtls_port": "0",
         "public_tls_cert_file": str(scenario.server("tls.crt")),
         "public_tls_key_file": str(scenario.server("tls.key")),
-        "database_url": _database_url(registry),
+        "database_url": database_url(registry),
         "keys_dir": str(registry.parent / "keys"),
         "audit_log": str(registry.parent / "audit.jsonl"),
         "token_lifetime": str(LIFETIME),
@@ -36,19 +39,19 @@ def environment(scenario: Scenario, registry: Path, **settings: str) -> Mapping[
 async def register(scenario: Scenario, registry: Path, *, others: int = 0) -> None:
     """Writes the scenario's client, and that many besides, into the registry file, as the operator's port does."""
     registry.parent.mkdir(parents=True, exist_ok=True)
-    keeper = await RegistryKeeper.open(_database_url(registry), system_clock)
+    keeper = await RegistryKeeper.open(database_url(registry), system_clock)
     try:
         term = await keeper.writer.open_term("benchmark")
-        policy = EffectivePolicy(trust_domain="cluster.local", cluster_domain="cluster.local")
-        await keeper.writer.put_policy(policy, term=term)
-        await keeper.writer.put_client(_client(scenario, policy), term=term)
+        await keeper.writer.put_policy(POLICY, term=term)
+        await keeper.writer.put_client(registration(scenario, POLICY), term=term)
         for number in range(others):
-            await keeper.writer.put_client(_other(_client(scenario, policy), number), term=term)
+            await keeper.writer.put_client(other(registration(scenario, POLICY), number), term=term)
     finally:
         await keeper.close()
 
 
-def _client(scenario: Scenario, policy: EffectivePolicy) -> ClientMetadata:
+def registration(scenario: Scenario, policy: EffectivePolicy) -> ClientMetadata:
+    """The scenario's client."""
     return ClientMetadata(
         client_id=CLIENT_ID,
         owner=Owner(namespace="shop", name="orders", uid="benchmark", generation=1, service_account="orders"),
@@ -66,12 +69,14 @@ def _client(scenario: Scenario, policy: EffectivePolicy) -> ClientMetadata:
     )
 
 
-def _other(client: ClientMetadata, number: int) -> ClientMetadata:
+def other(client: ClientMetadata, number: int) -> ClientMetadata:
+    """A further client of the same authority, told from its neighbours by `number`."""
     name = f"other-{number}"
     owner = replace(client.owner, name=name, uid=name, service_account=name)
     subject = parse_subject_rule(SubjectKind.URI, f"spiffe://cluster.local/ns/shop/sa/{name}")
     return replace(client, client_id=f"shop.{name}", owner=owner, subject=subject)
 
 
-def _database_url(registry: Path) -> str:
+def database_url(registry: Path) -> str:
+    """Of a registry file."""
     return f"sqlite+aiosqlite:///{registry}"

@@ -3,7 +3,8 @@
 // Warm: kept-alive connections, one request under way on each. Cold: a connection and a full handshake for each request.
 // Closed loop (as fast as answers come) or open loop (-rate): then latency counts from the moment a request was due, so
 // that a stalled server cannot hide its stall. The processor time of the server (-pids, with their children and threads)
-// is read at both ends of the measured window. One JSON object comes out. Must not know which server answers.
+// is read at both ends of the measured window. One JSON object comes out, with -progress one more each so many seconds
+// before it. Memory does not grow with the length of a run. Must not know which server answers.
 package main
 
 import (
@@ -15,11 +16,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/bits"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,11 +38,23 @@ type Load struct {
 	request                     []byte
 }
 
-// Tally is what one worker saw. Latencies in nanoseconds.
+// Steps are the parts that a doubling of latency is counted in: a quantile is off by 0.2 % at most.
+const steps = 256
+
+// Histogram counts latencies, in nanoseconds: exact below two times steps, then in parts of each doubling.
+type Histogram [steps * 40]int64
+
+// Tally is what one worker saw. The counts of answers and failures may be read while it works.
 type Tally struct {
-	latencies []int64
-	failed    int
-	first     string
+	latencies        Histogram
+	answered, failed atomic.Int64
+	first            string
+}
+
+// Progress is what is printed on the way: counts since the beginning of the measured window.
+type Progress struct {
+	Answered int64 `json:"answered"`
+	Failed   int64 `json:"failed"`
 }
 
 // Result is what is printed: times in seconds, latencies in microseconds.
@@ -61,23 +74,39 @@ type connection struct {
 }
 
 func main() {
-	load, seconds, warmup, pids := parse()
+	load, seconds, warmup, progress, pids := parse()
 	if warmup > 0 {
 		warm := *load
 		warm.rate = 0
-		warm.run(func(done int) bool { return done < warmup })
+		warm.run(warm.tallies(), func(done int) bool { return done < warmup })
 	}
+	tallies := load.tallies()
 	before := cpuSeconds(pids)
 	began := time.Now()
 	end := began.Add(time.Duration(seconds * float64(time.Second)))
-	tallies := load.run(func(int) bool { return time.Now().Before(end) })
+	if progress > 0 {
+		go report(tallies, time.NewTicker(time.Duration(progress*float64(time.Second))))
+	}
+	load.run(tallies, func(int) bool { return time.Now().Before(end) })
 	elapsed := time.Since(began).Seconds()
 	result := summarize(tallies)
 	result.Seconds, result.CPUSeconds = elapsed, cpuSeconds(pids)-before
 	check(json.NewEncoder(os.Stdout).Encode(result))
 }
 
-func parse() (*Load, float64, int, []string) {
+// report goes on until the program ends. Its lines are shorter than a pipe takes at once, so they never mix.
+func report(tallies []Tally, ticker *time.Ticker) {
+	for range ticker.C {
+		var progress Progress
+		for i := range tallies {
+			progress.Answered += tallies[i].answered.Load()
+			progress.Failed += tallies[i].failed.Load()
+		}
+		check(json.NewEncoder(os.Stdout).Encode(progress))
+	}
+}
+
+func parse() (*Load, float64, int, float64, []string) {
 	address := flag.String("address", "127.0.0.1:8443", "host:port of the server")
 	ca := flag.String("ca", "", "PEM file with the CA of the server")
 	cert := flag.String("cert", "", "PEM file with the client's certificate")
@@ -90,12 +119,13 @@ func parse() (*Load, float64, int, []string) {
 	rate := flag.Float64("rate", 0, "requests a second; 0: as many as are answered")
 	seconds := flag.Float64("seconds", 2, "length of the measured window")
 	warmup := flag.Int("warmup", 0, "requests before it")
+	progress := flag.Float64("progress", 0, "seconds between lines that tell how it goes; 0: none")
 	pids := flag.String("pids", "", "processes whose processor time counts, with commas between")
 	flag.Parse()
 	load := &Load{*address, *path, *body, *expect, *connections, *cold, *rate, clientTLS(*ca, *cert, *key), nil}
 	load.request = []byte(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: %d\r\n\r\n%s", load.path, load.address, len(load.body), load.body))
-	return load, *seconds, *warmup, strings.FieldsFunc(*pids, func(r rune) bool { return r == ',' })
+	return load, *seconds, *warmup, *progress, strings.FieldsFunc(*pids, func(r rune) bool { return r == ',' })
 }
 
 func clientTLS(ca, cert, key string) *tls.Config {
@@ -112,11 +142,15 @@ func clientTLS(ca, cert, key string) *tls.Config {
 		CurvePreferences: []tls.CurveID{tls.X25519}}
 }
 
-// run keeps workers busy while more(requests begun) holds.
-func (load *Load) run(more func(int) bool) []Tally {
+// tallies has one for each worker.
+func (load *Load) tallies() []Tally {
+	return make([]Tally, load.connections)
+}
+
+// run keeps a worker for each tally busy while more(requests begun) holds.
+func (load *Load) run(tallies []Tally, more func(int) bool) {
 	var begun atomic.Int64
 	var done sync.WaitGroup
-	tallies := make([]Tally, load.connections)
 	due := load.schedule(more, &begun)
 	for i := range tallies {
 		done.Add(1)
@@ -126,7 +160,6 @@ func (load *Load) run(more func(int) bool) []Tally {
 		}(&tallies[i])
 	}
 	done.Wait()
-	return tallies
 }
 
 // schedule says when each request of an open loop is due; nil for a closed loop.
@@ -171,7 +204,8 @@ func (load *Load) work(tally *Tally, due chan time.Time, more func() bool) {
 			tally.fail(err)
 			continue
 		}
-		tally.latencies = append(tally.latencies, int64(time.Since(began)))
+		tally.latencies.count(time.Since(began))
+		tally.answered.Add(1)
 	}
 }
 
@@ -213,27 +247,54 @@ func (load *Load) exchange(kept *connection) (bool, error) {
 }
 
 func (tally *Tally) fail(err error) {
-	tally.failed++
+	tally.failed.Add(1)
 	if tally.first == "" {
 		tally.first = err.Error()
 	}
 }
 
+func (histogram *Histogram) count(latency time.Duration) {
+	doublings := max(bits.Len64(uint64(latency))-bits.Len64(steps), 0)
+	part := doublings*steps + int(uint64(latency)>>doublings)
+	histogram[min(part, len(histogram)-1)]++
+}
+
+// at is the latency that a part stands for: the middle of it.
+func (histogram *Histogram) at(part int) float64 {
+	doublings := max(part/steps-1, 0)
+	least := uint64(part-doublings*steps) << doublings
+	return float64(least) + float64(uint64(1)<<doublings-1)/2
+}
+
+// quantile of what was counted, from the least latency up.
+func (histogram *Histogram) quantile(share float64) float64 {
+	var total, passed int64
+	for _, count := range histogram {
+		total += count
+	}
+	for part, count := range histogram {
+		if passed += count; passed > int64(share*float64(total)) {
+			return histogram.at(part)
+		}
+	}
+	return 0
+}
+
 func summarize(tallies []Tally) Result {
 	var result Result
-	var all []int64
-	for _, tally := range tallies {
-		all = append(all, tally.latencies...)
-		result.Failed += tally.failed
+	var all Histogram
+	for i := range tallies {
+		tally := &tallies[i]
+		for part, count := range tally.latencies {
+			all[part] += count
+		}
+		result.Answered += int(tally.answered.Load())
+		result.Failed += int(tally.failed.Load())
 		if result.First == "" {
 			result.First = tally.first
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
-	result.Answered = len(all)
-	if len(all) > 0 {
-		result.P50, result.P99 = float64(all[len(all)/2])/1e3, float64(all[len(all)*99/100])/1e3
-	}
+	result.P50, result.P99 = all.quantile(0.50)/1e3, all.quantile(0.99)/1e3
 	return result
 }
 
