@@ -1,10 +1,6 @@
 """Access tokens verify with jose, which most APIs in JavaScript use: every algorithm, and across a rotation."""
 
 import asyncio
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +9,15 @@ import pytest
 from holdfast_authserver.keys.algorithms import ALGORITHMS
 from holdfast_authserver.keys.signing_key import SigningKey
 from tests.authserver.running import RunningServer, client, running
+from tests.foreign.npm import ask, needs_npm, script_beside
 
-_JOSE = "jose@6.2.1"
-_SCRIPT = Path(__file__).with_name("verify_with_jose.mjs")
-_CACHE = Path(os.environ.get("HOLDFAST_CACHE") or Path.home() / ".cache" / "holdfast") / _JOSE.replace("@", "-")
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("npm") is None or shutil.which("node") is None, reason="npm and node are needed to run jose"
-)
+pytestmark = needs_npm
 
 
 @pytest.fixture(scope="module")
 def jose() -> Path:
-    """The script beside an installed jose; npm fetches it once."""
-    if not (_CACHE / "node_modules" / "jose").exists():
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        (_CACHE / "package.json").write_text('{"private": true, "type": "module"}\n')
-        options = ["--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--package-lock=false"]
-        subprocess.run(["npm", "install", *options, _JOSE], cwd=_CACHE, check=True, timeout=100)
-    return Path(shutil.copy(_SCRIPT, _CACHE))
-
-
-def _verified(jose: Path, question: dict[str, Any]) -> Any:
-    done = subprocess.run(["node", jose], input=json.dumps(question), capture_output=True, text=True, check=True, timeout=60)
-    return json.loads(done.stdout)
+    """The script beside an installed jose."""
+    return script_beside("jose@6.2.1", Path(__file__).with_name("verify_with_jose.mjs"))
 
 
 async def _keys(server: RunningServer) -> Any:
@@ -60,6 +41,6 @@ async def test_tokens_of_every_algorithm_verify_with_jose(jose: Path, tmp_path: 
                     issued.json()["access_token"][:-8] + "AAAAAAAA",
                 ],
             }
-        answers = await asyncio.to_thread(_verified, jose, question)
+        answers = await asyncio.to_thread(ask, jose, question)
 
         assert answers == ["shop.orders", "ERR_JWKS_NO_MATCHING_KEY", "ERR_JWS_SIGNATURE_VERIFICATION_FAILED"], algorithm
