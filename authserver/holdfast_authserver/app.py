@@ -12,6 +12,7 @@ from holdfast_authserver.client_authentication.jwks_fetcher import JwksFetcher
 from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
 from holdfast_authserver.client_authentication.revocation import RevocationSource
 from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
+from holdfast_authserver.client_authentication.throttle import FailureThrottle, ThrottleRules
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.decisions import Decisions
@@ -62,6 +63,7 @@ def create_context(
         keys=keys,
         reader=TokenReader(),
         authentication=_authentication(settings, urls, keeper, audit),
+        throttle=_throttle(settings),
         grants=GRANTS,
         hold=StartupHold(settings.startup_hold),
         audit=audit,
@@ -102,6 +104,17 @@ def _by_path(settings: Settings, keeper: RegistryKeeper, audit: AuditLog) -> Tls
         RevocationSource(RevocationFiles(settings.crl_files)),
         audit.record,
         skew=timedelta(seconds=settings.certificate_clock_skew),
+    )
+
+
+def _throttle(settings: Settings) -> FailureThrottle:
+    return FailureThrottle(
+        ThrottleRules(
+            per_client=settings.throttle_per_client,
+            per_address=settings.throttle_per_address,
+            window=settings.throttle_window,
+            loopback=settings.throttle_loopback,
+        )
     )
 
 

@@ -67,6 +67,56 @@ class Settings(BaseSettings):
     admin_tls_key_file: Path | None = None
     """Its key. None: the public listener's."""
 
+    forwarded_port: Port | None = None
+    """For a TLS terminator that forwards the client's certificate in a header: the paths of the mTLS listener. TLS where
+    forwarded_peer_san is set, else plain HTTP. None: off."""
+    forwarded_host: str = "127.0.0.1"
+    """The address that the forwarded listener binds. Without forwarded_peer_san it has to be a loopback address."""
+    forwarded_socket: Path | None = None
+    """A Unix socket in place of host and port, for owner and group; plain HTTP."""
+    forwarded_format: Literal["RFC9440", "XFCC", "NginxEscapedPEM", "TraefikPEM", "ALBLeaf"] | None = None
+    """How the terminator writes the certificate; no other format is ever read. Needed where the forwarded listener is on."""
+    forwarded_peer_san: str | None = None
+    """The DNS name or URI that the terminator's own client certificate must hold."""
+    forwarded_peer_ca_file: Path | None = None
+    """The CA (PEM) that the terminator's own client certificate leads to; read again when it changes."""
+    forwarded_trusted_hops: Annotated[int, Field(ge=1, le=16)] = 1
+    """XFCC alone: how many proxies in a row add an element, of which the outermost one's counts."""
+    forwarded_header: str | None = None
+    """NginxEscapedPEM alone: the header of the leaf. None: ssl-client-cert."""
+    forwarded_chain_header: str | None = None
+    """NginxEscapedPEM alone: a header with the intermediates. None: there is none."""
+    forwarded_tls_cert_file: Path | None = None
+    """Certificate chain of the forwarded listener. None: the public listener's."""
+    forwarded_tls_key_file: Path | None = None
+    """Its key. None: the public listener's."""
+
+    max_connections: Annotated[int, Field(ge=1)] = 10_000
+    """Connections to a listener at once, in each worker, half-open ones included."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] = 1_000
+    """Of those from one address (of IPv6: from one /64). The forwarded listener has no such limit."""
+    limit_loopback_connections: bool = False
+    """Whether that holds for this machine's own processes, too."""
+    handshake_timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """Seconds for a TLS handshake."""
+    request_timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """Seconds for the whole of a request to arrive."""
+    idle_timeout: Annotated[int, Field(ge=1, le=3600)] = 75
+    """Seconds that a connection without a request is kept."""
+    drain_timeout: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Seconds for requests under way when the server stops."""
+
+    throttle_per_client: Annotated[int, Field(ge=0)] = 20
+    """Failed authentications of a client id from one address within throttle_window. 0: any number."""
+    throttle_per_address: Annotated[int, Field(ge=0)] = 300
+    """Failed authentications from one address, whatever the client, within throttle_window. 0: any number."""
+    throttle_window: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    """Seconds."""
+    throttle_loopback: bool = True
+    """Whether failures of this machine's own processes are counted."""
+    throttle_forwarded: bool = False
+    """Whether failures behind a TLS terminator are counted. All of them come from its address, so that it is throttled."""
+
     admin_client_ca_file: Path | None = None
     """The CA (PEM) that the operator's certificate leads to; needed where the admin listener is on."""
     admin_client_san: str | None = None
@@ -114,7 +164,6 @@ class Settings(BaseSettings):
     """Seconds beyond that for which the last good keys count while fetching fails."""
     jwks_uri_pause: Annotated[float, Field(ge=1, le=3600)] = 10.0
     """Seconds between two fetches for one client, whatever certificates and key ids it is asked with."""
-
     startup_hold: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""
     max_staleness: Annotated[float, Field(ge=1, le=86_400)] = 300.0

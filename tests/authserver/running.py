@@ -173,6 +173,7 @@ def settings_in(folder: Path, server_ca: Authority, **changes: Any) -> Settings:
         "database_url": f"sqlite+aiosqlite:///{folder / 'registry.db'}",
         "keys_dir": folder / "keys",
         "audit_log": str(folder / "audit.log"),
+        "throttle_loopback": False,
     }
     return Settings(**(values | changes))
 

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from holdfast.clock import Clock
 from holdfast.oauth.claims import AccessTokenClaims
-from holdfast.oauth.errors import InvalidRequest, TemporarilyUnavailable
+from holdfast.oauth.errors import InvalidClient, InvalidRequest, TemporarilyUnavailable, TooManyFailures
 from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient, ClientAuthentication
 from holdfast_authserver.client_authentication.presented import read_credentials
+from holdfast_authserver.client_authentication.throttle import FailureThrottle
 from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.endpoints.urls import ServerUrls
@@ -31,6 +32,7 @@ class EndpointContext:
     keys: KeyRing
     reader: TokenReader
     authentication: ClientAuthentication
+    throttle: FailureThrottle
     grants: Grants
     hold: StartupHold
     audit: AuditLog
@@ -58,13 +60,27 @@ class EndpointContext:
         return claims
 
     async def authenticate(self, received: Received, at: datetime) -> AuthenticatedClient:
-        """The same at every direct endpoint (M-09). Raises InvalidClient, InvalidRequest, UnauthorizedClient."""
+        """The same at every direct endpoint (M-09).
+
+        Raises InvalidClient, InvalidRequest, UnauthorizedClient, TemporarilyUnavailable, TooManyFailures.
+        """
         if received.form is None:
             raise InvalidRequest("the form was not read")
         self.check_fresh()
         presented = read_credentials(received.form, received.authorization, received.chain)
         received.named_client = presented.client_id
-        return await self.authentication.authenticate(presented, self.keeper.snapshot, at)
+        attempt = received.attempt_of(presented.client_id)
+        try:
+            self.throttle.check(attempt, at)
+            client = await self.authentication.authenticate(presented, self.keeper.snapshot, at)
+        except InvalidClient:
+            self.throttle.failed(attempt, at)
+            raise
+        except TooManyFailures:
+            self.metrics.event("request_throttled")
+            raise
+        self.throttle.succeeded(attempt)
+        return client
 
     def check_fresh(self) -> None:
         """Raises TemporarilyUnavailable."""

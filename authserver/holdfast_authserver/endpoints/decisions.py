@@ -14,6 +14,7 @@ from holdfast_authserver.client_authentication.authenticate import Authenticated
 from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.snapshot import Snapshot
+from holdfast_authserver.transport.presented import ignored_certificate
 
 
 class Decisions:
@@ -39,6 +40,7 @@ class Decisions:
             policy=client.served.metadata.policy,
             revision=self._snapshot().revision,
             remote=self._remote(received),
+            ignored=ignored_certificate(received.scope),
         )
 
     def refused(self, endpoint: str, received: Received, error: OAuthError, *, audited: bool) -> None:
@@ -61,6 +63,7 @@ class Decisions:
             policy=None if served is None else served.metadata.policy,
             revision=snapshot.revision,
             remote=self._remote(received),
+            ignored=ignored_certificate(received.scope),
         )
 
     def _remote(self, received: Received) -> str | None:

@@ -6,7 +6,9 @@ from urllib.parse import parse_qsl
 
 from holdfast.oauth.errors import InvalidRequest, RequestTooLarge, UnsupportedEncoding
 from holdfast.oauth.messages import PARAMETERS, Form, parse_form
-from holdfast_authserver.transport.presented import PresentedChain, presented_chain
+from holdfast.oauth.refusal import Refusal
+from holdfast_authserver.client_authentication.throttle import Attempt
+from holdfast_authserver.transport.presented import PresentedChain, certificate_error, presented_chain
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 MAX_BODY = 16_384  # bytes; the longest form of this server holds one token
@@ -45,13 +47,28 @@ class Received:
         values = [value for found, value in self.scope["headers"] if found == name]
         return b",".join(values) if values else None
 
+    def attempt_of(self, client_id: str) -> Attempt:
+        """What is counted when it fails."""
+        peer, chain = self.scope.get("client"), self.chain
+        return Attempt(client_id, None if peer is None else str(peer[0]), None if chain is None else chain.thumbprint)
+
     async def read_form(self) -> Form:
-        """Raises InvalidRequest (O-02, O-03, O-04), RequestTooLarge, UnsupportedEncoding, Disconnected."""
+        """Raises InvalidRequest (O-02, O-03, O-04; a malformed certificate header), RequestTooLarge, UnsupportedEncoding,
+        Disconnected.
+        """
+        self._check_certificate()
         self._check_query()
         self._read_headers()
         body = await self._body()
         self.form = parse_form(body)
         return self.form
+
+    def _check_certificate(self) -> None:
+        """What a terminator cannot have meant is refused, and not taken for no certificate."""
+        if (error := certificate_error(self.scope)) is not None:
+            raise InvalidRequest(
+                error, description="the certificate header is malformed", reason=Refusal.MALFORMED_CERTIFICATE_HEADER
+            )
 
     def _check_query(self) -> None:
         """Parameters of a direct endpoint stand in its body alone (M-02)."""

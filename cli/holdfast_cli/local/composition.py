@@ -146,6 +146,7 @@ class LocalPlane:
             database_url=f"sqlite+aiosqlite:///{data / 'registry.db'}",
             keys_dir=data / "keys",
             audit_log=str(data / "audit.log"),
+            throttle_loopback=False,
         )
 
     def _find_addresses(self) -> Addresses:

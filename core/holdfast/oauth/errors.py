@@ -19,6 +19,7 @@ raising one is anybody's.
     ├── InvalidTarget             400  invalid_target
     ├── UnsupportedTokenType      400  unsupported_token_type
     ├── TemporarilyUnavailable    503  temporarily_unavailable
+    │   └── TooManyFailures       429
     └── ServerError               500  server_error
 """
 
@@ -165,6 +166,14 @@ class TemporarilyUnavailable(OAuthError):
     def __init__(self, detail: str = "", *, retry_after: int = 1, reason: Refusal | None = None) -> None:
         super().__init__(detail, reason=reason)
         self.retry_after = retry_after
+
+
+class TooManyFailures(TemporarilyUnavailable):
+    """Authentication failed too often, and is not tried again for a while (RFC 6585 section 4)."""
+
+    status = 429
+    description = "authentication failed too often, try again later"
+    reason = Refusal.THROTTLED
 
 
 class ServerError(OAuthError):
