@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -43,9 +43,8 @@ from holdfast_authserver.terminator import Terminator, TerminatorError
 from holdfast_authserver.tracing import Tracing, TracingError
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
 from holdfast_authserver.transport.limits import ConnectionLimits
-from holdfast_authserver.transport.listener import Listener, bind, bind_unix
+from holdfast_authserver.transport.listener import Listener, bind
 from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
-from holdfast_authserver.workers.parent import WorkersFailed, run_workers
 
 _TRACED = ("public", "mtls", "forwarded")  # what clients reach
 
@@ -57,17 +56,8 @@ class StartError(Exception):
 class AuthorizationServer:
     """One server with all its listeners, in the running event loop."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock = system_clock,
-        *,
-        limits: ConnectionLimits | None = None,
-        ops_socket: Path | None = None,
-    ) -> None:
-        """`ops_socket`: this is one of several workers on the same ports, and its parent asks it there how it is."""
+    def __init__(self, settings: Settings, clock: Clock = system_clock, *, limits: ConnectionLimits | None = None) -> None:
         self._settings = settings
-        self._ops_socket = ops_socket
         self._clock = clock
         self._limits = limits or _limits(settings)
         self._listeners: dict[str, Listener] = {}
@@ -95,8 +85,6 @@ class AuthorizationServer:
             self._tracing = Tracing()
             self._closing.push_async_callback(asyncio.to_thread, self._tracing.close)
         sockets = {name: self._bind(name, host, port) for name, host, port in _wanted(settings)}
-        if self._ops_socket is not None:
-            sockets["ops"] = self._closing.enter_context(bind_unix(self._ops_socket))
         self._terminator = Terminator.from_settings(settings, self._clock)
         if self._terminator is not None:
             sockets["forwarded"] = self._closing.enter_context(self._terminator.bind())
@@ -119,7 +107,7 @@ class AuthorizationServer:
 
     def _bind(self, name: str, host: str, port: int) -> socket.socket:
         try:
-            bound = bind(host, port, shared=self._ops_socket is not None)
+            bound = bind(host, port)
         except OSError as error:
             raise StartError(f"{name} listener ({name}_host, {name}_port): {host}:{port}: {error.strerror}") from error
         self._closing.callback(bound.close)
@@ -264,49 +252,25 @@ def _urls(settings: Settings, sockets: Mapping[str, socket.socket]) -> ServerUrl
     return ServerUrls(settings.public_url or url("public"), settings.mtls_url or url("mtls"), settings.mtls_issuer)
 
 
-def serve(
-    settings: Settings, *, ops_socket: Path | None = None, stop_with: Callable[[], Awaitable[None]] | None = None
-) -> None:
-    """Run until SIGTERM or SIGINT, or until `stop_with` returns. Raises StartError."""
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises StartError."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        if ops_socket is None and settings.workers > 1:
-            runner.run(_serve_with_workers(settings))
-        else:
-            runner.run(_serve(settings, ops_socket, stop_with))
+        runner.run(_serve(settings))
 
 
-async def _serve_with_workers(settings: Settings) -> None:
-    if settings.forwarded_socket is not None:
-        raise StartError("forwarded_socket: a Unix socket has one owner; use forwarded_port with several workers")
-    try:
-        await run_workers(settings)
-    except OSError as error:
-        raise StartError(error.strerror or str(error)) from error
-    except WorkersFailed as error:
-        raise StartError(str(error)) from error
-
-
-async def _serve(
-    settings: Settings, ops_socket: Path | None, stop_with: Callable[[], Awaitable[None]] | None
-) -> None:
-    server = AuthorizationServer(settings, ops_socket=ops_socket)
+async def _serve(settings: Settings) -> None:
+    server = AuthorizationServer(settings)
     stopping = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reopen_audit_log)
     await server.start()
     _quiet_collector()
-    if ops_socket is None:
-        for name, (host, port) in server.addresses.items():
-            print(f"holdfast authserver: {name} on {host}:{port}", file=sys.stderr, flush=True)
-    waits = [asyncio.create_task(stopping.wait())]
-    if stop_with is not None:
-        waits.append(asyncio.ensure_future(stop_with()))  # type: ignore[arg-type]  # both are awaited for their end alone
+    for name, (host, port) in server.addresses.items():
+        print(f"holdfast authserver: {name} on {host}:{port}", file=sys.stderr, flush=True)
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await stopping.wait()
     finally:
-        for wait in waits:
-            wait.cancel()
         await server.stop()
 
 
@@ -317,14 +281,9 @@ def _quiet_collector() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
-def prepare_logging() -> None:
-    """What goes wrong, on the standard error."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-
-
 def main() -> int:
     """Settings from the environment, then `serve`. Exit code 2 and one line when it cannot start."""
-    prepare_logging()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         serve(Settings())
     except ValidationError as error:
