@@ -191,13 +191,14 @@ class Soak:
 
 @contextmanager
 def _running(folder: Path, workers: int) -> Iterator[tuple[Scenario, Authority, Server, Path]]:
-    """The server as it ships, with a key publication that lets keys rotate often."""
+    """The server as it ships, but that a client may fail as often as the probe asks to be refused."""
     authority, scenario = Authority.root("CN=Servers"), Scenario.prepare(folder)
     authority.issue(ips=["127.0.0.1"], server=True, client_auth=False).write(folder / "server")
     scenario.server("ca.crt").write_bytes(authority.pem)
     registry = folder / "soak" / "registry.db"
     asyncio.run(product.register(scenario, registry, others=OTHERS))
-    with servers.holdfast(scenario, registry, pinned=workers == 1, workers=str(workers)) as server:
+    settings = {"workers": str(workers), "throttle_per_client": "0"}
+    with servers.holdfast(scenario, registry, pinned=workers == 1, **settings) as server:
         if workers > 1 and len(children(server.pids[0])) != workers:
             raise SystemExit(f"expected {workers} workers, found {len(children(server.pids[0]))}")
         yield scenario, authority, server, registry
