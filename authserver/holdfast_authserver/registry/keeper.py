@@ -147,10 +147,11 @@ class RegistryKeeper:
             changes, policies = await reading.read_changes(connection, old.revision, self._policies)
             self._revoked |= await reading.read_revoked(connection, old.revision)
             denials = await self._read_denials(connection, found.denials, old)
-        self._policies |= policies
         for change in changes:
             self._last_tokens.forget(change.client_id)
         clients, owners = apply_changes(old.clients, old.owners, changes) if changes else (old.clients, old.owners)
+        if policies:  # those that no client has any more are forgotten, or every edit of a policy would stay for good
+            self._policies = {client.policy.hash: client.policy for client in clients.values()}
         self._show(
             replace(
                 old,
