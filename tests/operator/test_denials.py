@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from holdfast.oauth.client_metadata import TokenFormat
 from holdfast.registry.digest import denials_digest
@@ -16,6 +18,9 @@ from tests.operator.small_house import ORDERS, House, house, manifest, policy_ma
 STOLEN = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 CONFIG_MAP, STRICT = documents(MANIFESTS / "samples" / "mtlspolicy-strict.yaml")
 STRICT_KEY = Key(Kind.MTLS_POLICY, "", "strict")
+REVOCATION = {"mode": "HardFail", "crls": STRICT["spec"]["certificates"]["revocation"]["crls"]}
+HARD_FAIL = policy_manifest("strict", certificates={"revocation": REVOCATION})
+LISTS = (x509.load_pem_x509_crl(CONFIG_MAP["data"]["ca.crl"].encode()).public_bytes(Encoding.DER),)
 
 
 @pytest.fixture
@@ -55,11 +60,52 @@ async def test_what_a_policy_denies_and_its_lists_reach_the_registry_in_one_pass
 async def test_what_no_policy_denies_any_more_is_taken_out(strict: House) -> None:
     await strict.write("policy.yaml", policy_manifest("strict", certificates={"deniedThumbprints": [STOLEN]}))
     await strict.settle(STRICT_KEY)
+    await strict.reconciler.sweep()
     thumbprints_alone = await denials(strict)
     await strict.remove("policy.yaml")
     await strict.reconciler.reconcile(STRICT_KEY)
 
     assert (thumbprints_alone, await denials(strict)) == (denials_digest({STOLEN}, ()), "")
+
+
+async def test_lists_are_there_before_a_client_comes_under_hard_fail(home: House) -> None:
+    await home.write("roots.yaml", CONFIG_MAP)
+    await home.write("policy.yaml", HARD_FAIL)
+    await home.write("orders.yaml", manifest())
+
+    await home.settle()  # the client alone
+
+    assert condition_of(await home.status(), "Ready") == ("True", "Ready")
+    assert await denials(home) == denials_digest((), LISTS)
+
+
+async def test_lists_stay_until_no_client_is_under_hard_fail(home: House) -> None:
+    await home.write("roots.yaml", CONFIG_MAP)
+    await home.write("policy.yaml", HARD_FAIL)
+    await home.write("orders.yaml", manifest())
+    await home.settle()
+    await home.remove("policy.yaml")
+    await home.reconciler.reconcile(STRICT_KEY)
+    await home.reconciler.reconcile(STRICT_KEY)
+    kept = await denials(home)
+
+    await home.settle()
+    await home.reconciler.sweep()
+
+    assert (kept, await denials(home)) == (denials_digest((), LISTS), "")
+
+
+async def test_lists_come_back_with_their_policy(home: House) -> None:
+    await home.write("roots.yaml", CONFIG_MAP)
+    await home.write("orders.yaml", manifest())
+    for _ in range(2):
+        await home.write("policy.yaml", HARD_FAIL)
+        await home.settle()
+        assert await denials(home) == denials_digest((), LISTS)
+        await home.remove("policy.yaml")
+        await home.settle()
+        await home.reconciler.sweep()
+        assert await denials(home) == ""
 
 
 async def test_a_sweep_writes_denials_before_it_confirms(home: House) -> None:

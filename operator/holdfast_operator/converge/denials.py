@@ -2,13 +2,15 @@
 
 Owns the union and when it is written: only where the registry says that it holds another. What cannot be read now is not
 taken away: of such a policy the CRLs that were last read stay, and where this process never read them, those that the
-registry has. Neighbours: `reconcile.policies` judges each policy, `fenced_registry` writes.
+registry has. Lists come before the clients that need them and go after them: with `HardFail` and no list nobody is let in.
+Neighbours: `reconcile.policies` judges each policy, `fenced_registry` writes.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable
 
+from holdfast.policy.model import EffectivePolicy, RevocationMode
 from holdfast.policy.resolve import denied_thumbprints
 from holdfast.registry.digest import denials_digest
 from holdfast_operator.converge.fenced_registry import FencedRegistry
@@ -26,6 +28,19 @@ class Denials:
         self._cluster, self._config_maps, self._registry = cluster, config_maps, registry
         self._writing = asyncio.Lock()  # of two at once, the one that read earlier would write later
         self._read: dict[str, tuple[bytes, ...]] = {}
+        self._leaving: dict[str, tuple[bytes, ...]] = {}
+        self._served: set[str] = set()
+
+    async def precede(self, policy: EffectivePolicy) -> None:
+        """Called before a client comes under a policy. Raises as `put`."""
+        if policy.revocation is RevocationMode.HARD_FAIL and policy.hash not in self._served:
+            await self.put()
+            self._served.add(policy.hash)
+
+    async def follow(self) -> None:
+        """Called when no client is left under what policies said before: lists that only they named go. Raises as `put`."""
+        self._leaving.clear()
+        await self.put()
 
     async def put(self) -> bool:
         """Make the registry hold what policies come to; whether anything was written.
@@ -45,15 +60,19 @@ class Denials:
             lists = lists or ()
             if held == denials_digest(thumbprints, lists):
                 return False
+            self._served.clear()
             await self._registry.put_denials(thumbprints, lists)
             return True
 
     def _united(self, policies: Iterable[PolicyInForce]) -> tuple[bytes, ...] | None:
         """None: a policy's cannot be read now, and this process never read them."""
-        self._read = {p.name: found for p in policies if (found := self._lists(p)) is not None}
+        before, self._read = self._read, {p.name: found for p in policies if (found := self._lists(p)) is not None}
+        self._leaving |= {name: found for name, found in before.items() if found}
+        for name in [name for name, found in self._read.items() if found]:
+            self._leaving.pop(name, None)
         if any(p.name not in self._read for p in policies):
             return None
-        return tuple(sorted({der for found in self._read.values() for der in found}))
+        return tuple(sorted({der for found in (*self._read.values(), *self._leaving.values()) for der in found}))
 
     def _lists(self, policy: PolicyInForce) -> tuple[bytes, ...] | None:
         if policy.policy is None:

@@ -12,6 +12,7 @@ from typing import assert_never
 from weakref import WeakValueDictionary
 
 from holdfast.clock import Clock, system_clock
+from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import (
     RefusalReason,
     RegistrationRefused,
@@ -128,6 +129,7 @@ class Reconciler:
         left = await self._write_outdated(found.outdated)
         if not described.confirmed:
             await self._registry.confirm()
+        await self._forget_lists(left)
         return SweepResult(deleted=tuple(o.client_id for o in found.orphans), look_at=(*left, *found.look_at))
 
     async def _write_outdated(self, keys: Iterable[Key]) -> tuple[Key, ...]:
@@ -244,6 +246,7 @@ class Reconciler:
             if isinstance(action, DeleteClient):
                 await self._registry.delete(action.client_id, action.uid)
                 return replace(observed, registry=replace(observed.registry, stored=None))
+            await self._deny_first(action.policy)
             stored = await self._registry.put(action.metadata, action.policy)
             return replace(observed, registry=replace(observed.registry, stored=stored))
         except RegistryUnavailable as error:
@@ -278,10 +281,22 @@ class Reconciler:
         wrote = await self._write_status(Kind.MTLS_POLICY, policy, plan_policy(observed)) or wrote
         return Outcome(wrote=wrote, retry=away is not None, requeue_after=away.retry_after if away else None)
 
-    async def _deny_first(self) -> None:
-        """Before tokens are given out. A CRL that the server refuses keeps nobody from them: the policy's status tells."""
+    async def _deny_first(self, policy: EffectivePolicy | None = None) -> None:
+        """Before tokens are given out. A CRL that the server refuses keeps nobody from them: the policy's status tells.
+
+        `policy`: what a client is about to come under; None: whatever there is.
+        """
         try:
-            await self._denials.put()
+            await (self._denials.put() if policy is None else self._denials.precede(policy))
+        except RegistrationRefused as error:
+            log.error("the server refuses what policies deny, which their status says as well: %s", error)
+
+    async def _forget_lists(self, left: tuple[Key, ...]) -> None:
+        """After a sweep that left no client as it was."""
+        if left:
+            return
+        try:
+            await self._denials.follow()
         except RegistrationRefused as error:
             log.error("the server refuses what policies deny, which their status says as well: %s", error)
 
