@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench clean
+.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench soak clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -54,6 +54,9 @@ fuzz: setup  ## feed the parsers for SECONDS each (default 60), guided by the co
 
 bench: setup  ## beside node-oidc-provider and the least this stack can cost; the table goes to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks --write
+
+soak: setup  ## the server at saturation for MINUTES (default 10) while registry, keys and certificates change
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
 
 clean:  ## remove what the targets above made in this folder (not the built control plane)
 	rm -rf .venv .holdfast .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
