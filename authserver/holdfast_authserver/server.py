@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -43,8 +43,9 @@ from holdfast_authserver.terminator import Terminator, TerminatorError
 from holdfast_authserver.tracing import Tracing, TracingError
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles, TlsFilesError
 from holdfast_authserver.transport.limits import ConnectionLimits
-from holdfast_authserver.transport.listener import Listener, bind
+from holdfast_authserver.transport.listener import Listener, bind, bind_unix
 from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
+from holdfast_authserver.workers.parent import WorkersFailed, run_workers
 
 _TRACED = ("public", "mtls", "forwarded")  # what clients reach
 
@@ -56,8 +57,17 @@ class StartError(Exception):
 class AuthorizationServer:
     """One server with all its listeners, in the running event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock, *, limits: ConnectionLimits | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = system_clock,
+        *,
+        limits: ConnectionLimits | None = None,
+        ops_socket: Path | None = None,
+    ) -> None:
+        """`ops_socket`: this is one of several workers on the same ports, and its parent asks it there how it is."""
         self._settings = settings
+        self._ops_socket = ops_socket
         self._clock = clock
         self._limits = limits or _limits(settings)
         self._listeners: dict[str, Listener] = {}
@@ -85,9 +95,11 @@ class AuthorizationServer:
             self._tracing = Tracing()
             self._closing.push_async_callback(asyncio.to_thread, self._tracing.close)
         sockets = {name: self._bind(name, host, port) for name, host, port in _wanted(settings)}
+        if self._ops_socket is not None:
+            sockets["ops"] = self._closing.enter_context(bind_unix(self._ops_socket))
         self._terminator = Terminator.from_settings(settings, self._clock)
         if self._terminator is not None:
-            sockets["forwarded"] = self._closing.enter_context(self._terminator.bind())
+            sockets["forwarded"] = self._closing.enter_context(self._terminator.bind(shared=self._ops_socket is not None))
         plain = ("ops",) if self._terminator is None or self._terminator.peer else ("ops", "forwarded")
         contexts = {name: _tls_context(settings, name) for name in sockets if name not in plain}
         self._urls = _urls(settings, sockets)
@@ -107,7 +119,7 @@ class AuthorizationServer:
 
     def _bind(self, name: str, host: str, port: int) -> socket.socket:
         try:
-            bound = bind(host, port)
+            bound = bind(host, port, shared=self._ops_socket is not None)
         except OSError as error:
             raise StartError(f"{name} listener ({name}_host, {name}_port): {host}:{port}: {error.strerror}") from error
         self._closing.callback(bound.close)
@@ -252,25 +264,47 @@ def _urls(settings: Settings, sockets: Mapping[str, socket.socket]) -> ServerUrl
     return ServerUrls(settings.public_url or url("public"), settings.mtls_url or url("mtls"), settings.mtls_issuer)
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises StartError."""
+def serve(
+    settings: Settings, *, ops_socket: Path | None = None, stop_with: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT, or until `stop_with` returns. Raises StartError."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        if ops_socket is None and settings.workers > 1:
+            runner.run(_serve_with_workers(settings))
+        else:
+            runner.run(_serve(settings, ops_socket, stop_with))
 
 
-async def _serve(settings: Settings) -> None:
-    server = AuthorizationServer(settings)
+async def _serve_with_workers(settings: Settings) -> None:
+    if settings.forwarded_socket is not None:
+        raise StartError("forwarded_socket: a Unix socket has one owner; use forwarded_port with several workers")
+    try:
+        await run_workers(settings)
+    except OSError as error:
+        raise StartError(error.strerror or str(error)) from error
+    except WorkersFailed as error:
+        raise StartError(str(error)) from error
+
+
+async def _serve(settings: Settings, ops_socket: Path | None, stop_with: Callable[[], Awaitable[None]] | None) -> None:
+    server = AuthorizationServer(settings, ops_socket=ops_socket)
     stopping = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reopen_audit_log)
     await server.start()
     _quiet_collector()
-    for name, (host, port) in server.addresses.items():
-        print(f"holdfast authserver: {name} on {host}:{port}", file=sys.stderr, flush=True)
+    if ops_socket is None:
+        for name, (host, port) in server.addresses.items():
+            print(f"holdfast authserver: {name} on {host}:{port}", file=sys.stderr, flush=True)
+    waits = [asyncio.create_task(stopping.wait())]
+    if stop_with is not None:
+        waits.append(asyncio.ensure_future(stop_with()))  # type: ignore[arg-type]  # both are awaited for their end alone
     try:
-        await stopping.wait()
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        for wait in waits:
+            wait.cancel()
         await server.stop()
 
 
@@ -281,9 +315,14 @@ def _quiet_collector() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
+def prepare_logging() -> None:
+    """What goes wrong, on the standard error."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+
+
 def main() -> int:
     """Settings from the environment, then `serve`. Exit code 2 and one line when it cannot start."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    prepare_logging()
     try:
         serve(Settings())
     except ValidationError as error:

@@ -164,6 +164,9 @@ class Settings(BaseSettings):
     """Seconds beyond that for which the last good keys count while fetching fails."""
     jwks_uri_pause: Annotated[float, Field(ge=1, le=3600)] = 10.0
     """Seconds between two fetches for one client, whatever certificates and key ids it is asked with."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that serve; more than one are started, watched and ended by a small parent. Limits count for each."""
     startup_hold: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Seconds for which tokens are held back after a start, until the operator has confirmed the registry."""
     max_staleness: Annotated[float, Field(ge=1, le=86_400)] = 300.0

@@ -74,10 +74,10 @@ class Terminator:
                 "so that nobody but the terminator is believed, or a loopback address, or forwarded_socket",
             )
 
-    def bind(self) -> socket.socket:
-        """Raises TerminatorError."""
+    def bind(self, *, shared: bool = False) -> socket.socket:
+        """`shared`: with other workers. Raises TerminatorError."""
         try:
-            return bind(self.host, self.port) if self.path is None else bind_unix(self.path)
+            return bind(self.host, self.port, shared=shared) if self.path is None else bind_unix(self.path)
         except OSError as error:
             if self.path is None:
                 raise TerminatorError(

@@ -13,7 +13,7 @@ _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_operations_app(context: EndpointContext) -> Any:
-    """`/healthz`: the process answers. `/readyz`: tokens are issued, the registry was just seen. `/metrics`: for Prometheus."""
+    """`/healthz`: the process answers. `/readyz`: tokens are issued, the registry was just seen. `/metrics`: Prometheus."""
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})

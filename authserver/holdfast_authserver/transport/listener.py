@@ -39,12 +39,14 @@ _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _HANG_UP = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and leave nothing behind in the kernel
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen yet; port 0 is any free one. Raises OSError."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound socket that does not listen yet; port 0 is any free one. `shared`: with other workers. Raises OSError."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
         bound.setblocking(False)
     except BaseException:
