@@ -96,6 +96,8 @@ class Findings:
     served: int = 0
     refused: int = 0
     """Intended refusals."""
+    slowest: float = 0.0
+    """Seconds after a change at which a request was begun that was still answered as before it."""
     introspected: int = 0
     kids: set[str] = field(default_factory=set)
     certificates: set[bytes] = field(default_factory=set)
@@ -136,15 +138,19 @@ class Probe:
             await self._judged(http)
 
     async def _judged(self, http: httpx.AsyncClient) -> None:
-        before = self._planned.expected()
+        before, begun = self._planned.expected(), time.monotonic()
         answer = await self._post(http, "/oauth2/token", self._planned.form)
         right = before | self._planned.expected()
         if answer is None:
             return
         self.found.served += answer.status_code == 200
         self.found.refused += answer.status_code == 401 and answer.json()["error"] == "invalid_client"
+        late = begun - self._planned.changed
+        if answer.status_code in {200, 401} - {200 if self._planned.served else 401} and not self._planned.changing:
+            self.found.slowest = max(self.found.slowest, late)
         if answer.status_code not in right:
-            self._wrong(f"planned client: expected {sorted(right)}, got {answer.status_code} {answer.text[:200]}")
+            got = f"{answer.status_code} {answer.text[:200]}"
+            self._wrong(f"planned client, {late:.2f} s after a change: expected {sorted(right)}, got {got}")
         tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
         self.found.certificates.add(tls.getpeercert(binary_form=True))
 

@@ -240,6 +240,7 @@ def _verdict(soak: Soak) -> int:
               f"p99 {load.told['p99'] / 1e3:.1f} ms")  # fmt: skip
     for pid, settled, most in soak.memory.growth():
         print(f"process {pid}: {settled:.1f} MiB when settled, at most {most:.1f} MiB later ({most / settled - 1:+.1%})")
+    print(f"changes: a request begun {soak.probe.found.slowest:.2f} s after one was the last to be answered as before it")
     problems = list(soak.problems())
     for problem in problems:
         print(f"FAILED: {problem}")
