@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from holdfast_authserver.transport.admission import Slot
+from holdfast_authserver.transport.answer_cycle import AnswerCycle
 from holdfast_authserver.transport.connection import TlsConnection
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.malformed import MalformedRequest, check_head, malformed_answer
@@ -132,6 +133,7 @@ class TlsHttpToolsProtocol(HttpToolsProtocol):
             return  # it is read once more, without that
         check_head(self.parser.get_http_version(), self._hosts, self.url)
         super().on_headers_complete()
+        self.cycle.__class__ = AnswerCycle  # it was made a line before and has not begun; uvicorn knows no other way in
         self._in_head = False
         self._in_body = True
         self._fed_in_head = 0
