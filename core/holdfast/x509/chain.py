@@ -91,7 +91,7 @@ def build_path(
             .extension_policies(ca_policy=_CA_POLICY, ee_policy=_LEAF_POLICY)
             .build_client_verifier()
         )
-        found = verifier.verify(peer.leaf.parsed, [c.parsed for c in peer.chain])
+        found = verifier.verify(peer.leaf.parsed, [c.parsed for c in _issued_below(anchors, peer.chain)])
     except verification.VerificationError as error:
         raise PathError(f"no path to a trust anchor: {str(error)[:300]}") from None
     except Exception as error:
@@ -99,6 +99,30 @@ def build_path(
         raise PathError(f"the path cannot be judged: {type(error).__name__}") from error
     known = {c.parsed: c for c in (peer.leaf, *peer.chain, *anchors)}
     return tuple(known[c] for c in found.chain)
+
+
+def _issued_below(anchors: Sequence[Certificate], chain: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """Those of `chain` that an anchor has issued, by way of others of them; no path holds any other.
+
+    A stranger's certificates may be large and certify one another in every order. Looking from the anchors down, each
+    signature is checked with a key that is trusted already; looking from the leaf up, some hundred with keys of his choice.
+    """
+    issuers, left = list(anchors), [c for c in chain if c not in anchors]
+    for issuer in issuers:  # grows meanwhile
+        issuers += (issued := [c for c in left if _has_issued(issuer, c)])
+        left = [c for c in left if c not in issued]
+    return tuple(c for c in chain if c in issuers)
+
+
+def _has_issued(issuer: Certificate, certificate: Certificate) -> bool:
+    if issuer.parsed.subject != certificate.parsed.issuer:
+        return False
+    try:
+        certificate.parsed.verify_directly_issued_by(issuer.parsed)
+    except Exception:
+        # A signature that is wrong and one that cannot be checked with this key come to the same.
+        return False
+    return True
 
 
 def check_path(path: Sequence[Certificate], rules: PathRules) -> None:

@@ -88,6 +88,27 @@ def test_strangers_in_the_chain_do_no_harm() -> None:
     assert path.certificates == (LEAF.certificate, ROOT.certificate)
 
 
+def test_certificates_of_a_stranger_that_certify_one_another_cost_no_signature_check() -> None:
+    """Each is the issuer of each: from the leaf up there are 8 to the power of 4 paths, with keys as large as he likes."""
+    key = rsa.generate_private_key(65537, 2048)
+    stranger, *twins = (Authority.root("CN=each", key=key) for _ in range(MAX_CHAIN + 1))
+    leaf = stranger.issue(uris=["spiffe://cluster.local/ns/shop/sa/orders"]).certificate
+    peer = PeerCertificate(leaf, tuple(twin.certificate for twin in twins))
+    with pytest.raises(PathError, match="no path to a trust anchor") as refused:
+        verify_path(peer, [ROOT.certificate], at=NOW)
+    assert "signature check limit" not in refused.value.reason
+
+
+def test_intermediates_come_in_any_order_and_with_a_twin_of_their_name() -> None:
+    one = ROOT.intermediate("CN=1")
+    two = one.intermediate("CN=2")
+    leaf = two.issue("CN=x", uris=["urn:x"]).certificate
+    twin = Authority.root("CN=other").intermediate("CN=1")
+    chain = (one.certificate, twin.certificate, two.certificate, ROOT.certificate)
+    path = verify_path(PeerCertificate(leaf, chain), [ROOT.certificate], at=NOW)
+    assert path.certificates == (leaf, two.certificate, one.certificate, ROOT.certificate)
+
+
 def test_m21_a_path_deeper_than_the_limit_is_refused() -> None:
     leaf = ROOT.intermediate("CN=1").intermediate("CN=2").issue("CN=x", uris=["urn:x"])
     verify_path(leaf.peer, [ROOT.certificate], at=NOW, rules=PathRules(max_depth=2))
