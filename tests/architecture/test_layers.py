@@ -1,4 +1,4 @@
-"""Imports go down only: the contracts in `.importlinter` hold, and each of them notices a trespass."""
+"""Imports go down only: the contracts in `.importlinter` hold, notice a trespass, and know a place for each module."""
 
 import os
 import shutil
@@ -25,8 +25,10 @@ def test_the_layers_hold() -> None:
     [
         ("holdfast", "holdfast/x509/trespass.py", "import holdfast.policy.model"),
         ("holdfast", "holdfast/oauth/trespass.py", "import kubernetes"),
-        ("holdfast_authserver", "holdfast_authserver/trespass.py", "import holdfast.api"),
-        ("holdfast_authserver", "holdfast_authserver/trespass.py", "import holdfast_operator"),
+        ("holdfast_authserver", "holdfast_authserver/endpoints/trespass.py", "import holdfast.api"),
+        ("holdfast_authserver", "holdfast_authserver/endpoints/trespass.py", "import holdfast_operator"),
+        ("holdfast_authserver", "holdfast_authserver/registry/trespass.py", "import holdfast_authserver.endpoints"),
+        ("holdfast_authserver", "holdfast_authserver/transport/trespass.py", "import holdfast_authserver.settings"),
         ("holdfast_operator", "holdfast_operator/reconcile/trespass.py", "import httpx"),
         ("holdfast_operator", "holdfast_operator/reconcile/trespass.py", "import asyncio"),
         ("holdfast_operator", "holdfast_operator/converge/trespass.py", "import holdfast_operator.engine"),
@@ -43,6 +45,18 @@ def test_a_trespass_is_seen(tmp_path: Path, package: str, module: str, line: str
 
     assert seen.returncode == 1, seen.stdout + seen.stderr
     assert "trespass" in seen.stdout
+
+
+@pytest.mark.parametrize("package", ["holdfast", "holdfast_authserver", "holdfast_operator"])
+def test_a_module_without_a_place_is_seen(tmp_path: Path, package: str) -> None:
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    folders = {name: _copy(folder, name, tmp_path) for name, folder in PACKAGES.items()}
+    (folders[package] / package / "stranger.py").write_text('"""Stands in no layer."""\n', "utf-8")
+
+    seen = _lint(tmp_path, folders.values())
+
+    assert seen.returncode == 1, seen.stdout + seen.stderr
+    assert "stranger" in seen.stdout
 
 
 def _copy(folder: Path, package: str, target: Path) -> Path:

@@ -4,7 +4,6 @@ Owns the form of the JWT and the claims. Must not know keys: a claim read here i
 has found the signature right. Neighbour: `presented` takes the client id from one whose form does not name it.
 """
 
-import base64
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from holdfast.base64url import from_base64url
 from holdfast.oauth.errors import InvalidClient
 from holdfast.oauth.refusal import Refusal
 
@@ -140,14 +140,10 @@ def _no_constant(name: str) -> None:
 
 
 def _decode(part: str, what: str) -> bytes:
-    """Unpadded base64url, and only the one encoding of the bytes (RFC 7515 section 2)."""
     try:
-        value = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        return from_base64url(part.encode())
     except ValueError as error:
         raise _malformed(f"{what}: expected base64url") from error
-    if base64.urlsafe_b64encode(value).rstrip(b"=").decode() != part:
-        raise _malformed(f"{what}: expected canonical base64url")
-    return value
 
 
 def _malformed(why: str) -> InvalidClient:

@@ -3,7 +3,6 @@
 Owns how a key is made, how it signs and checks, and its public members as JWK. Knows no header, no `kid` and no store.
 """
 
-import base64
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Protocol, Self
@@ -14,18 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from holdfast.base64url import to_base64url
+
 _RSA_BITS = 2048  # what RFC 7518 section 3.3 asks for; a longer key costs four times as much and lives only weeks
 _P256_SIZE = 32  # octets of r and of s (RFC 7518 section 3.4)
 
 
-def base64url(data: bytes) -> bytes:
-    """Without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
 def _number(value: int, size: int | None = None) -> str:
     """Base64urlUInt (RFC 7518 section 2); `size` octets where the curve fixes it."""
-    return base64url(value.to_bytes(size or (value.bit_length() + 7) // 8, "big")).decode()
+    return to_base64url(value.to_bytes(size or (value.bit_length() + 7) // 8, "big")).decode()
 
 
 class KeyPair(Protocol):
@@ -111,7 +107,7 @@ class EdDsa:
 
     @property
     def members(self) -> dict[str, str]:
-        return {"crv": "Ed25519", "kty": "OKP", "x": base64url(self._public.public_bytes_raw()).decode()}
+        return {"crv": "Ed25519", "kty": "OKP", "x": to_base64url(self._public.public_bytes_raw()).decode()}
 
     def sign(self, message: bytes) -> bytes:
         return self._signer.sign(message)

@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from holdfast_authserver.keys.algorithms import base64url
+from holdfast.base64url import to_base64url
 from holdfast_authserver.keys.book import KeyBook, from_json, to_json
 
 _CIPHER = "A256GCM"
@@ -81,7 +81,7 @@ class Envelope:
 
 def key_name(key: bytes) -> str:
     """Tells keys apart without telling anything of them."""
-    return base64url(hashlib.sha256(b"holdfast key encryption\0" + key).digest()[:6]).decode()
+    return to_base64url(hashlib.sha256(b"holdfast key encryption\0" + key).digest()[:6]).decode()
 
 
 def _form(value: bytes) -> dict[str, Any]:

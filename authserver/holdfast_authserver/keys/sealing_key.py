@@ -5,14 +5,13 @@ Owns the form of such a token: prefix, then base64url of key id, nonce, cipherte
 nonces stay safe at any rate of tokens; plain AES-GCM would not over a month. Knows no claims: `tokens.py`.
 """
 
-import base64
 import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from holdfast_authserver.keys.algorithms import base64url
+from holdfast.base64url import from_base64url, to_base64url
 
 ALGORITHM = "XAES-256-GCM"
 PREFIX = "hfat_"
@@ -33,18 +32,18 @@ class SealingKey:
         self.kid = kid
         self._root = Cipher(algorithms.AES256(secret), modes.ECB())  # noqa: S305 - single blocks of a key derivation
         self._subkey = _doubled(self._encrypt(_ZERO))
-        self._prefix = base64.urlsafe_b64decode(kid)
+        self._prefix = from_base64url(kid.encode())
         self._associated = f"{PREFIX}\n{instance}\n{kid}".encode()
 
     @staticmethod
     def generate() -> tuple[str, bytes]:
         """A new key's id and secret."""
-        return base64url(os.urandom(_KID)).decode(), os.urandom(KEY_SIZE)
+        return to_base64url(os.urandom(_KID)).decode(), os.urandom(KEY_SIZE)
 
     def seal(self, plaintext: bytes) -> str:
         nonce = os.urandom(_NONCE)
         sealed = self.cipher(nonce[:12]).encrypt(nonce[12:], plaintext, self._associated)
-        return PREFIX + base64url(self._prefix + nonce + sealed).decode("ascii")
+        return PREFIX + to_base64url(self._prefix + nonce + sealed).decode("ascii")
 
     def unseal(self, body: bytes) -> bytes | None:
         """What was sealed. `body`: nonce, ciphertext and tag as `parts` gave them."""
@@ -77,10 +76,9 @@ def parts(token: str) -> tuple[str, bytes] | None:
     if not token.startswith(PREFIX):
         return None
     try:
-        encoded = token[len(PREFIX) :].encode("ascii")
-        raw = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        raw = from_base64url(token[len(PREFIX) :].encode("ascii"))
     except ValueError:
         return None
-    if len(raw) < _KID + _NONCE + _TAG or base64url(raw) != encoded:
+    if len(raw) < _KID + _NONCE + _TAG:
         return None
-    return base64url(raw[:_KID]).decode(), raw[_KID:]
+    return to_base64url(raw[:_KID]).decode(), raw[_KID:]

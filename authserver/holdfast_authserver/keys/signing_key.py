@@ -4,12 +4,12 @@ Owns the header of what is signed, and that nothing in it is interpreted on the 
 and neither when the key is in use nor where it is kept (`view`, `ring`).
 """
 
-import base64
 import hashlib
 import json
 from typing import Any
 
-from holdfast_authserver.keys.algorithms import ALGORITHMS, KeyPair, base64url
+from holdfast.base64url import from_base64url, to_base64url
+from holdfast_authserver.keys.algorithms import ALGORITHMS, KeyPair
 
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 - the name of a kind
 """`typ` of an access token (RFC 9068 section 2.1)."""
@@ -27,7 +27,7 @@ class SigningKey:
     def __init__(self, algorithm: str, pair: KeyPair) -> None:
         members = pair.members
         self.algorithm = algorithm
-        self.kid = base64url(hashlib.sha256(_compact(members)).digest()).decode()
+        self.kid = to_base64url(hashlib.sha256(_compact(members)).digest()).decode()
         self.jwk: dict[str, str] = {**members, "kid": self.kid, "use": "sig", "alg": algorithm}
         self._pair = pair
         self._headers: dict[str, bytes] = {}
@@ -46,13 +46,13 @@ class SigningKey:
         """The encoded header of everything this key signs as `typ`."""
         found = self._headers.get(typ)
         if found is None:
-            found = self._headers[typ] = base64url(_compact({"alg": self.algorithm, "typ": typ, "kid": self.kid}))
+            found = self._headers[typ] = to_base64url(_compact({"alg": self.algorithm, "typ": typ, "kid": self.kid}))
         return found
 
     def sign(self, payload: bytes, *, typ: str = ACCESS_TOKEN) -> str:
         """A JWS in compact form (RFC 7515 section 3.1)."""
-        message = self.header(typ) + b"." + base64url(payload)
-        return (message + b"." + base64url(self._pair.sign(message))).decode("ascii")
+        message = self.header(typ) + b"." + to_base64url(payload)
+        return (message + b"." + to_base64url(self._pair.sign(message))).decode("ascii")
 
     def verified_payload(self, token: str, *, typ: str = ACCESS_TOKEN) -> bytes | None:
         """The payload, if this key signed it with exactly the header of `typ`; else None.
@@ -64,10 +64,9 @@ class SigningKey:
             header, payload, encoded = token.encode("ascii").split(b".")
             if header != self.header(typ):
                 return None
-            signature = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-            if base64url(signature) != encoded or not self._pair.verify(signature, header + b"." + payload):
+            if not self._pair.verify(from_base64url(encoded), header + b"." + payload):
                 return None
-            return base64.b64decode(payload + b"=" * (-len(payload) % 4), altchars=b"-_", validate=True)
+            return from_base64url(payload)
         except ValueError:
             return None
 

@@ -9,13 +9,13 @@ Neighbours: the authorization server writes it, `holdfast.resource_server.deny_l
      "certificates": ["<hash of an x5t#S256>"]}
 """
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
+from holdfast.base64url import to_base64url
 from holdfast.oauth.claims import AccessTokenClaims
 
 TYPE = "deny-list+jwt"
@@ -28,7 +28,7 @@ class DenyListError(ValueError):
 
 def entry(text: str) -> str:
     """The form of a `jti`, a client id or a thumbprint in the list: 128 bits of SHA-256, base64url without padding."""
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).rstrip(b"=").decode()
+    return to_base64url(hashlib.sha256(text.encode()).digest()[:16]).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

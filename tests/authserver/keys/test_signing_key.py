@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast_authserver.keys.algorithms import ALGORITHMS, Es256, Ps256, base64url
+from holdfast.base64url import to_base64url
+from holdfast_authserver.keys.algorithms import ALGORITHMS, Es256, Ps256
 from holdfast_authserver.keys.signing_key import SigningKey
 
 KEYS = {algorithm: SigningKey.generate(algorithm) for algorithm in ALGORITHMS}
@@ -21,8 +22,8 @@ _PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 section 6
 
 
 def _forged(header: Mapping[str, object], payload: bytes = b"{}") -> str:
-    message = base64url(json.dumps(header, separators=(",", ":")).encode()) + b"." + base64url(payload)
-    return (message + b"." + base64url(KEY.pair.sign(message))).decode()
+    message = to_base64url(json.dumps(header, separators=(",", ":")).encode()) + b"." + to_base64url(payload)
+    return (message + b"." + to_base64url(KEY.pair.sign(message))).decode()
 
 
 def test_no_algorithm_is_symmetric_or_none() -> None:
