@@ -39,6 +39,7 @@ COMMANDS = {
     ),
     "authserver": Entry("holdfast_cli.authserver", "Start the authorization server.", "authserver,cli"),
     "keys": Entry("holdfast_cli.keys", "Show, rotate and retire the keys of the authorization server.", "authserver,cli"),
+    "registry": Entry("holdfast_cli.registry", "Back up and restore the registry.", "authserver,cli"),
     "operator": Entry("holdfast_cli.operator", "Start the operator.", "operator,cli"),
 }
 
