@@ -37,8 +37,7 @@ async def back_up(url: str, target: Path, now: datetime) -> int:
 
     Raises BackupError, ValueError (the URL), DatabaseUnavailable, OSError.
     """
-    if target.exists():
-        raise BackupError(f"{target}: expected no file of this name")
+    _check(target, there=False)
     source = database_at(url)
     if isinstance(source, SqliteDatabase) and not source.path.is_file():
         raise BackupError(f"{source.path}: there is no registry")
@@ -74,8 +73,7 @@ async def restore(url: str, source: Path, now: datetime) -> int:
 
 
 async def _read_backup(source: Path, now: datetime) -> Rows:
-    if not source.is_file():
-        raise BackupError(f"{source}: there is no such file")
+    _check(source, there=True)
     with tempfile.TemporaryDirectory() as folder:  # the backup itself stays as it is
         file = Path(shutil.copy(source, folder))
         try:
@@ -93,6 +91,13 @@ async def _read_backup(source: Path, now: datetime) -> Rows:
     if not rows["instance"]:
         raise BackupError(f"{source}: expected a backup of a registry, found none in it")
     return rows
+
+
+def _check(file: Path, *, there: bool) -> None:
+    if there and not file.is_file():
+        raise BackupError(f"{file}: there is no such file")
+    if not there and file.exists():
+        raise BackupError(f"{file}: expected no file of this name")
 
 
 async def _read(database: Database) -> Rows:
