@@ -149,7 +149,7 @@ class Probe:
         if answer.status_code in {200, 401} - {200 if self._planned.served else 401} and not self._planned.changing:
             self.found.slowest = max(self.found.slowest, late)
         if answer.status_code not in right:
-            got = f"{answer.status_code} {answer.text[:200]}"
+            got = "a token" if answer.status_code == 200 else f"{answer.status_code} {answer.text[:200]}"
             self._wrong(f"planned client, {late:.2f} s after a change: expected {sorted(right)}, got {got}")
         tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
         self.found.certificates.add(tls.getpeercert(binary_form=True))
