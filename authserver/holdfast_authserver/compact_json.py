@@ -1,4 +1,4 @@
-"""JSON without blanks, as tokens, answers and the audit log have it: in one place, since every request writes some.
+"""JSON without blanks, as whatever is signed or answered has it: in one place, since every request writes some.
 
 Owns which library writes it. Must not know what is written.
 """

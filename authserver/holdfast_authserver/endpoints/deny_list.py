@@ -5,13 +5,13 @@ Owns what enters it and when it is signed anew. Says of all tokens what `introsp
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from holdfast.oauth.deny_list import TYPE, DenyList, entry
+from holdfast_authserver.compact_json import encode
 from holdfast_authserver.endpoints.answer import Answer, Document
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.received import Received
@@ -56,7 +56,7 @@ class DenyListDocument:
         if old is not None and lives and old.state[2] == key.kid and _same(content, old.content):
             self._signed = replace(old, state=state)
             return self._signed
-        payload = json.dumps(content.to_json(), separators=(",", ":")).encode()
+        payload = encode(content.to_json())
         # A signature differs each time, the content does not: weak, so that all workers agree on it.
         tag = b'W/"%s"' % hashlib.sha256(key.kid.encode() + payload).hexdigest()[:32].encode()
         body = key.sign(payload, typ=TYPE).encode()

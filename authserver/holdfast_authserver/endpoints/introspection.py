@@ -4,12 +4,12 @@ Owns what makes a token inactive, and the two forms of an answer: JSON, and a si
 Neighbours: `tokens.py` reads a token, `deny_list.py` says of all tokens what this endpoint says of one.
 """
 
-import json
 from datetime import datetime
 from typing import Any
 
 from holdfast.oauth.claims import AccessTokenClaims
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
+from holdfast_authserver.compact_json import encode
 from holdfast_authserver.endpoints.answer import Answer, direct_json, signed
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.received import Received
@@ -92,7 +92,7 @@ class IntrospectionEndpoint:
             "token_introspection": _NOTHING if claims is None else _facts(claims),
         }
         key = self._context.signing_key(metadata.introspection_signed_response_alg)
-        return signed(key.sign(json.dumps(payload, separators=(",", ":")).encode(), typ=INTROSPECTION), _SIGNED)
+        return signed(key.sign(encode(payload), typ=INTROSPECTION), _SIGNED)
 
 
 def wants_signed(accept: bytes) -> bool:

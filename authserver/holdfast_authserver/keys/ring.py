@@ -6,12 +6,11 @@ store; a change is one compare-and-swap, so of two that rotate at once one finds
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from holdfast.clock import Clock
+from holdfast.clock import Clock, boot_time
 from holdfast_authserver.keys import rotation, sealing_key
 from holdfast_authserver.keys.book import KeyBook, new_record
 from holdfast_authserver.keys.earlier_form import with_earlier
@@ -22,7 +21,6 @@ from holdfast_authserver.keys.store import KeyStore
 from holdfast_authserver.keys.view import LoadedKeys, View, load, view_at
 
 _ATTEMPTS = 20  # each lost one means that another process has made a change meanwhile
-_PASSES_ALWAYS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # also while the machine sleeps, where it can
 
 Change = Callable[[KeyBook], KeyBook]
 
@@ -35,10 +33,6 @@ class _Seen:
     book: KeyBook
     keys: LoadedKeys
     elapsed: float
-
-
-def _elapsed() -> float:
-    return time.clock_gettime(_PASSES_ALWAYS)
 
 
 class KeyRing:
@@ -58,7 +52,7 @@ class KeyRing:
         envelope: Envelope | None = None,
         times: Times | None = None,
         stale: timedelta = timedelta(minutes=5),
-        elapsed: Callable[[], float] = _elapsed,
+        elapsed: Callable[[], float] = boot_time,
     ) -> None:
         self.algorithms = algorithms
         self.times = times or Times()

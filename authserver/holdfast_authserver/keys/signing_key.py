@@ -5,10 +5,10 @@ and neither when the key is in use nor where it is kept (`view`, `ring`).
 """
 
 import hashlib
-import json
 from typing import Any
 
 from holdfast.base64url import from_base64url, to_base64url
+from holdfast_authserver.compact_json import encode
 from holdfast_authserver.keys.algorithms import ALGORITHMS, KeyPair
 
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 - the name of a kind
@@ -27,7 +27,7 @@ class SigningKey:
     def __init__(self, algorithm: str, pair: KeyPair) -> None:
         members = pair.members
         self.algorithm = algorithm
-        self.kid = to_base64url(hashlib.sha256(_compact(members)).digest()).decode()
+        self.kid = to_base64url(hashlib.sha256(encode(members)).digest()).decode()
         self.jwk: dict[str, str] = {**members, "kid": self.kid, "use": "sig", "alg": algorithm}
         self._pair = pair
         self._headers: dict[str, bytes] = {}
@@ -46,7 +46,7 @@ class SigningKey:
         """The encoded header of everything this key signs as `typ`."""
         found = self._headers.get(typ)
         if found is None:
-            found = self._headers[typ] = to_base64url(_compact({"alg": self.algorithm, "typ": typ, "kid": self.kid}))
+            found = self._headers[typ] = to_base64url(encode({"alg": self.algorithm, "typ": typ, "kid": self.kid}))
         return found
 
     def sign(self, payload: bytes, *, typ: str = ACCESS_TOKEN) -> str:
@@ -75,7 +75,3 @@ class SigningKey:
 
     def __reduce__(self) -> Any:
         raise TypeError("a signing key is not copied out of its process")
-
-
-def _compact(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()

@@ -6,7 +6,6 @@ same file; what one writes the others show within `poll` seconds. Neighbours: `d
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, Self
 from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.clock import Clock
+from holdfast.clock import Clock, boot_time
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import RegistryUnavailable
 from holdfast.registry.records import Endpoints
@@ -38,11 +37,6 @@ _LOAD = 8.0  # seconds for what has changed
 _LONGEST_PAUSE = 2.0  # seconds between two attempts at a store that does not answer
 
 Subscriber = Callable[[Snapshot], None]
-
-
-def boot_time() -> float:
-    """Seconds that go on while the machine sleeps and that no clock setting moves."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class RegistryOpenError(Exception):
