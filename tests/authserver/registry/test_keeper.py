@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from holdfast.policy.model import Policy
 from holdfast.registry.port import RegistryUnavailable, StaleTerm
 from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError, Times
 from holdfast_authserver.registry.snapshot import Snapshot
+from tests.authserver.registry.waiting import until
 from tests.registry_conformance.backends import MovableClock, open_keeper
 from tests.registry_conformance.registrations import BUILT_IN, a_client, a_policy, an_api
 
@@ -30,16 +31,6 @@ def clock() -> MovableClock:
 async def keeper(tmp_path: Path, clock: MovableClock) -> AsyncIterator[RegistryKeeper]:
     async with open_keeper(tmp_path, clock, times=QUICK) as keeper:
         yield keeper
-
-
-async def _until(holds: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Wait for something another task does; answers how long it took."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while not holds():
-        assert loop.time() - begun < seconds, "it never happened"
-        await asyncio.sleep(0.005)
-    return loop.time() - begun
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -125,11 +116,11 @@ async def test_another_worker_sees_a_change_within_half_a_second(tmp_path: Path,
         assert reading.snapshot.instance == writing.snapshot.instance
         term = await _fill(writing)
 
-        assert await _until(lambda: "shop.orders" in reading.snapshot.clients) < 0.6
+        assert await until(lambda: "shop.orders" in reading.snapshot.clients) < 0.6
 
         await writing.writer.confirm(term=term)
         await writing.revoke_jti("stolen", clock.now + timedelta(minutes=5))
-        await _until(lambda: reading.snapshot.confirmed and reading.is_revoked("stolen"))
+        await until(lambda: reading.snapshot.confirmed and reading.is_revoked("stolen"))
 
 
 async def test_confirmation_is_asked_for_again_after_a_restart(tmp_path: Path, clock: MovableClock) -> None:
@@ -166,7 +157,7 @@ async def test_a_file_lost_in_use_begins_a_new_registry(
     clock.move(minutes=10)
 
     _lose(tmp_path / "registry.db", loss)
-    took = await _until(lambda: keeper.snapshot.instance != old.instance)
+    took = await until(lambda: keeper.snapshot.instance != old.instance)
 
     new = keeper.snapshot
     assert took < 1.0
@@ -217,7 +208,7 @@ async def test_terms_of_a_lost_registry_are_lower_than_those_of_the_next(
     instance = keeper.snapshot.instance
     clock.move(seconds=2)
     (tmp_path / "registry.db").unlink()
-    await _until(lambda: keeper.snapshot.instance != instance)
+    await until(lambda: keeper.snapshot.instance != instance)
 
     assert await keeper.writer.open_term("operator-1") > before
 
@@ -227,11 +218,11 @@ async def test_workers_that_lose_their_file_agree_on_the_new_one(tmp_path: Path,
         old = a.snapshot.instance
 
         (tmp_path / "registry.db").unlink()
-        await _until(lambda: old not in (a.snapshot.instance, b.snapshot.instance))
+        await until(lambda: old not in (a.snapshot.instance, b.snapshot.instance))
 
-        await _until(lambda: a.snapshot.instance == b.snapshot.instance)
+        await until(lambda: a.snapshot.instance == b.snapshot.instance)
         await _fill(a)
-        await _until(lambda: "shop.orders" in b.snapshot.clients)
+        await until(lambda: "shop.orders" in b.snapshot.clients)
 
 
 async def test_a_folder_that_is_gone_serves_nobody_until_it_is_back(tmp_path: Path, clock: MovableClock) -> None:
@@ -243,12 +234,12 @@ async def test_a_folder_that_is_gone_serves_nobody_until_it_is_back(tmp_path: Pa
         folder.rename(tmp_path / "moved")
         folder.write_text("a file in the place of the folder")
 
-        await _until(lambda: not keeper.snapshot.clients)
+        await until(lambda: not keeper.snapshot.clients)
         with pytest.raises(RegistryUnavailable):
             await keeper.writer.open_term("operator-0")
 
         folder.unlink()
-        await _until(lambda: keeper.snapshot.instance != old)
+        await until(lambda: keeper.snapshot.instance != old)
         await _fill(keeper)
 
 
@@ -325,11 +316,11 @@ async def test_what_nobody_needs_any_more_is_forgotten(keeper: RegistryKeeper, t
     await keeper.writer.delete_client("shop.orders", uid="uid-shop-orders", term=term)
     await keeper.revoke_jti("expired", clock.now + timedelta(minutes=5))
     await keeper.writer.put_policy(a_policy(Policy(name="unused", max_lifetime=60)), term=term)
-    await _until(lambda: _count(tmp_path, "clients") == 1)
+    await until(lambda: _count(tmp_path, "clients") == 1)
 
     clock.move(hours=25)
 
-    await _until(lambda: [_count(tmp_path, t) for t in ("clients", "revoked_tokens", "policies")] == [0, 0, 0])
+    await until(lambda: [_count(tmp_path, t) for t in ("clients", "revoked_tokens", "policies")] == [0, 0, 0])
     assert not keeper.is_revoked("expired")
 
 
@@ -338,7 +329,7 @@ async def test_a_policy_in_use_is_kept(keeper: RegistryKeeper, tmp_path: Path, c
     await keeper.writer.put_policy(a_policy(Policy(name="unused", max_lifetime=60)), term=term)
 
     clock.move(hours=25)
-    await _until(lambda: _count(tmp_path, "policies") == 1)
+    await until(lambda: _count(tmp_path, "policies") == 1)
 
     await keeper.writer.put_client(a_client(generation=2, suspended=True), term=term)
     assert keeper.snapshot.clients["shop.orders"].policy == BUILT_IN
@@ -450,7 +441,7 @@ async def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, clock: Mova
         listed = await a.writer.list_clients()
         assert len(listed) == 41
         assert len({c.revision for c in listed}) == 41
-        await _until(lambda: len(a.snapshot.clients) == len(b.snapshot.clients) == 41)
+        await until(lambda: len(a.snapshot.clients) == len(b.snapshot.clients) == 41)
 
 
 async def test_one_of_two_that_claim_an_audience_at_the_same_time_gets_it(tmp_path: Path, clock: MovableClock) -> None:
