@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,24 @@ async def test_m42_an_endpoint_that_never_answers_blocks_nobody_else(tmp_path: P
         assert not slow.done()
         assert time.monotonic() - began < 0.9
         assert_failed_authentication(await slow)
+
+
+@pytest.mark.parametrize("changes", [{"suspended": True}, {"scopes": ("orders.read",)}])
+async def test_what_is_changed_while_keys_are_fetched_counts(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Or a client could hold a request up at its own endpoint until its rights are gone, and have them all the same."""
+    async with _house(tmp_path, MovingClock(NOW), jwks_uri_timeout=10.0) as (server, publisher):
+        url = publisher.hold("/keys")
+        registered = self_signed_client("shop.orders", jwks_uri=url)
+        waiting = asyncio.create_task(server.token(OLD))
+        await publisher.asked.wait()
+        await server.put(replace(registered, **changes))
+        publisher.publish("/keys", _set(OLD))
+        publisher.release.set()
+
+        answer = await waiting
+        assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert (await server.token(OLD)).status_code == (401 if "suspended" in changes else 200)
 
 
 async def test_m42_while_fetches_fail_the_last_good_keys_count_up_to_a_bound(tmp_path: Path) -> None:

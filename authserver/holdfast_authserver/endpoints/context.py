@@ -19,6 +19,7 @@ from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.keys.signing_key import SigningKey, SigningKeyError
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.registry.keeper import RegistryKeeper
+from holdfast_authserver.registry.snapshot import Snapshot
 from holdfast_authserver.registry.startup_hold import StartupHold
 from holdfast_authserver.tokens import TokenReader
 
@@ -72,7 +73,8 @@ class EndpointContext:
         attempt = received.attempt_of(presented.client_id)
         try:
             self.throttle.check(attempt, at)
-            client = await self.authentication.authenticate(presented, self.keeper.snapshot, at)
+            snapshot = self.keeper.snapshot
+            client = await self.authentication.authenticate(presented, snapshot, at)
         except InvalidClient:
             self.throttle.failed(attempt, at)
             raise
@@ -80,7 +82,21 @@ class EndpointContext:
             self.metrics.event("request_throttled")
             raise
         self.throttle.succeeded(attempt)
+        self._check_unchanged(client, snapshot)
         return client
+
+    def _check_unchanged(self, client: AuthenticatedClient, seen: Snapshot) -> None:
+        """A client can hold its own request up, by the endpoint of its keys: what was taken away meanwhile is gone.
+
+        Raises TemporarilyUnavailable.
+        """
+        now = self.keeper.snapshot
+        if now is seen:
+            return
+        was, found = client.served, now.clients.get(client.served.metadata.client_id)
+        same = found is was or (found and (found.since, found.metadata.digest) == (was.since, was.metadata.digest))
+        if not same or (client.thumbprint in now.denied_thumbprints and client.thumbprint not in seen.denied_thumbprints):
+            raise TemporarilyUnavailable("the client was changed while it authenticated", retry_after=1)
 
     def check_fresh(self) -> None:
         """Raises TemporarilyUnavailable."""

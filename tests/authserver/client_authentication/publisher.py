@@ -39,7 +39,7 @@ class Publisher:
         return self.url(path)
 
     def hold(self, path: str) -> str:
-        """Take the request and answer nothing, until `release` is set."""
+        """Take the request and answer nothing until `release` is set; then what was published meanwhile, if anything was."""
         self._answers[path] = None
         return self.url(path)
 
@@ -57,7 +57,8 @@ class Publisher:
             found = self._answers.get(path, b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
             if found is None:
                 await self.release.wait()
-            else:
+                found = self._answers[path]
+            if found is not None:
                 writer.write(found)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
