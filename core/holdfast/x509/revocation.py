@@ -74,8 +74,10 @@ class RevocationLists:
         if not begun:
             flaws += [f"a list begins at {found.this_update:%Y-%m-%dT%H:%M:%SZ} only" for found in authentic]
             return Unknown(f"no list of {issuer.subject.text[:120]!r} counts: {'; '.join(flaws[:3]) or 'there is none'}")
-        newest = max(begun, key=lambda found: (found.this_update, found.number))
-        entry = newest.find(certificate.serial_number)
+        newest = max(begun, key=_age)
+        # Of two that are as new as each other nobody knows which is the later one: what either lists is revoked.
+        equals = [found for found in begun if _age(found) == _age(newest)]
+        entry = next((entry for found in equals if (entry := found.find(certificate.serial_number))), None)
         if entry is not None:
             # Also by a list that has ended: what was revoked does not come back because nobody brought the next list.
             return Revoked(certificate.subject.text[:120], certificate.serial_number, entry.date, entry.reason)
@@ -95,3 +97,8 @@ class RevocationLists:
             else:
                 authentic.append(found)
         return authentic, flaws
+
+
+def _age(found: RevocationList) -> tuple[datetime, int]:
+    """The greater, the newer."""
+    return found.this_update, found.number

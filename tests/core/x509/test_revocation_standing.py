@@ -50,6 +50,14 @@ def test_a_listed_leaf_is_revoked_and_says_when_and_why() -> None:
     assert f"{LEAF.serial_number:x}" in str(found)
 
 
+def test_of_two_lists_as_new_as_each_other_what_either_lists_is_revoked() -> None:
+    """A CA that tells of a revocation within the second of its regular list, without numbers (M-22)."""
+    clean, listed = revocation_list(MIDDLE), revocation_list(MIDDLE, [LEAF])
+
+    assert isinstance(standing(CLEAN_ROOT, clean, listed), Revoked)
+    assert isinstance(standing(CLEAN_ROOT, listed, clean), Revoked)
+
+
 def test_a_listed_intermediate_revokes_what_is_below_even_where_the_leaf_is_unknown() -> None:
     """Revoked weighs more than unknown (M-22)."""
     found = standing(revocation_list(ROOT, [MIDDLE.certificate], reason=None))
