@@ -26,7 +26,8 @@ _PLATFORM = tuple(
     )
 )
 """Beside loopback and link-local (169.254.169.254 is one of these): what may answer with credentials of the machine."""
-_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
+_TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
+"""RFC 6052, RFC 8215 and RFC 7915: the last four bytes are an IPv4 address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _network(entry: str) -> IPNetwork | None:
 def _seen(address: IPAddress) -> IPAddress:
     """The IPv4 address inside an IPv6 one, where that is what would be reached."""
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _TRANSLATED:
+        if any(address in network for network in _TRANSLATED):
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address
