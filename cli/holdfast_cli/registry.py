@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from alembic.util import CommandError
 from pydantic import ValidationError
 
 from holdfast.clock import system_clock
@@ -17,6 +16,7 @@ from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_authserver.registry.backup import BackupError, back_up
 from holdfast_authserver.registry.backup import restore as restore_from
 from holdfast_authserver.registry.database import DatabaseUnavailable
+from holdfast_authserver.registry.migrate import TablesUnknown
 from holdfast_authserver.registry.sqlite_file import FileLost
 from holdfast_authserver.settings import Settings
 from holdfast_cli.failure import Failure, say
@@ -60,5 +60,5 @@ def _url(name: str) -> str:
 def _run(name: str, work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(work)
-    except (BackupError, DatabaseUnavailable, FileLost, CommandError, OSError, ValueError) as error:
+    except (BackupError, DatabaseUnavailable, FileLost, TablesUnknown, OSError, ValueError) as error:
         raise Failure(str(error), command=f"registry {name}") from error

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+POSTGRESQL = "postgresql+asyncpg://"
+"""How a URL of PostgreSQL begins. Here, so that its driver is loaded only by whoever has one."""
+
 
 class DatabaseUnavailable(Exception):
     """The store cannot be asked now. `lost`: because what it held is gone, not merely out of reach."""

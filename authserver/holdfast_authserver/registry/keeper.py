@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Self
 
-from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdfast.clock import Clock, boot_time
@@ -25,6 +24,7 @@ from holdfast_authserver.registry.assertions import insert_assertion, purge_asse
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable
 from holdfast_authserver.registry.denials import Denials, read_denials
 from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
+from holdfast_authserver.registry.migrate import TablesUnknown
 from holdfast_authserver.registry.opening import Seen, database_at, open_instance
 from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, apply_departures
 from holdfast_authserver.registry.sqlite_file import FileLost
@@ -106,7 +106,7 @@ class RegistryKeeper:
             await database.changed()
         except BaseException as error:
             await database.close()
-            if isinstance(error, OSError | CommandError | FileLost | DatabaseUnavailable):
+            if isinstance(error, OSError | TablesUnknown | FileLost | DatabaseUnavailable):
                 raise RegistryOpenError(f"registry {database.name}: {error}") from error
             raise
         database.listen(self._wake.set)

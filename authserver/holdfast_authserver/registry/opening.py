@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast_authserver.registry import reading, writing
-from holdfast_authserver.registry.database import Database
+from holdfast_authserver.registry.database import POSTGRESQL, Database
 from holdfast_authserver.registry.migrate import migrate
-from holdfast_authserver.registry.postgresql_database import PREFIX as POSTGRESQL
-from holdfast_authserver.registry.postgresql_database import PostgresqlDatabase
 from holdfast_authserver.registry.reading import InstanceRow
 from holdfast_authserver.registry.sqlite_database import PREFIX as SQLITE
 from holdfast_authserver.registry.sqlite_database import SqliteDatabase, path_of
@@ -32,6 +30,8 @@ class Seen:
 def database_at(url: str) -> Database:
     """Not connected yet. Raises ValueError for a URL that names no database we know."""
     if url.startswith(POSTGRESQL):
+        from holdfast_authserver.registry.postgresql_database import PostgresqlDatabase  # its driver stays in memory
+
         return PostgresqlDatabase(url)
     if url.startswith(SQLITE):
         return SqliteDatabase(path_of(url))
@@ -42,7 +42,7 @@ def database_at(url: str) -> Database:
 async def open_instance(database: Database, now: datetime, before: Seen | None = None) -> InstanceRow:
     """Who the store is; a new one where there was none, or a broken one, or an older copy than was seen `before`.
 
-    Raises OSError, `alembic.util.CommandError`, DatabaseUnavailable.
+    Raises OSError, TablesUnknown, DatabaseUnavailable.
     """
     async with database.making(now) as connection:
         await connection.run_sync(migrate)

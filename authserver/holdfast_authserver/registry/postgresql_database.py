@@ -16,9 +16,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from holdfast_authserver.registry.database import DatabaseUnavailable, NotStorable
+from holdfast_authserver.registry.database import POSTGRESQL, DatabaseUnavailable, NotStorable
 
-PREFIX = "postgresql+asyncpg://"
 _CHANNEL = "holdfast_registry"
 _LOCK = 0x686F6C6466617374
 """The advisory lock of writers ("holdfast" in ASCII): held to the end of the transaction, whatever the tables are."""
@@ -42,9 +41,9 @@ def url_of(url: str) -> URL:
     try:
         found = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise ValueError(f"database_url: expected {PREFIX}USER:PASSWORD@HOST:PORT/DATABASE") from error
+        raise ValueError(f"database_url: expected {POSTGRESQL}USER:PASSWORD@HOST:PORT/DATABASE") from error
     if found.drivername != "postgresql+asyncpg" or not found.database:
-        raise ValueError(f"database_url: expected {PREFIX}USER:PASSWORD@HOST:PORT/DATABASE, found {found!r}")
+        raise ValueError(f"database_url: expected {POSTGRESQL}USER:PASSWORD@HOST:PORT/DATABASE, found {found!r}")
     return found
 
 

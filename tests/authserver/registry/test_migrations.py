@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from holdfast.registry.port import RegistrationRefused
-from holdfast_authserver.registry.migrate import migrate
+from holdfast_authserver.registry import migrate as migrate_module
+from holdfast_authserver.registry.migrate import NEWEST, migrate
 from holdfast_authserver.registry.tables import metadata
 from tests.registry_conformance.backends import MovableClock, open_keeper
 from tests.registry_conformance.registrations import BUILT_IN, an_api
@@ -29,6 +30,12 @@ def _differences(file: Path) -> list[Any]:
             return list(compare_metadata(MigrationContext.configure(connection), metadata))
     finally:
         engine.dispose()
+
+
+def test_the_newest_form_is_the_last_migration() -> None:
+    versions = Path(migrate_module.__file__).parent / "migrations" / "versions"
+
+    assert max(path.stem.partition("_")[0] for path in versions.glob("v*.py")) == f"v{NEWEST}"
 
 
 def test_the_migrations_lead_to_the_tables(tmp_path: Path) -> None:
