@@ -45,7 +45,6 @@ from holdfast_authserver.transport.context import ListenerContext, TlsFiles, Tls
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.listener import Listener, bind, bind_unix
 from holdfast_authserver.transport.self_test import SelfTestFailed, self_test
-from holdfast_authserver.workers.parent import WorkersFailed, run_workers
 
 _TRACED = ("public", "mtls", "forwarded")  # what clients reach
 
@@ -276,6 +275,8 @@ def serve(
 
 
 async def _serve_with_workers(settings: Settings) -> None:
+    from holdfast_authserver.workers.parent import WorkersFailed, run_workers  # no single server has to carry its library
+
     if settings.forwarded_socket is not None:
         raise StartError("forwarded_socket: a Unix socket has one owner; use forwarded_port with several workers")
     try:

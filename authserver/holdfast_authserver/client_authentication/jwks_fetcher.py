@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
-
 from holdfast.oauth.jwks import Jwk, JwkError, read_jwk_set
 from holdfast_authserver.client_authentication.jwks_addresses import AddressRules, IPAddress
 
@@ -61,7 +59,7 @@ class JwksFetcher:
                 target = _target(url)
                 body, max_age = await self._download_from_any(target, await self._resolve(target))
                 keys, skipped = await _in_own_thread(lambda: read_jwk_set(_parse(body)))
-        except (TimeoutError, httpx.TimeoutException) as error:
+        except TimeoutError as error:
             raise FetchError(f"no answer within {self._timeout:g} seconds") from error
         except JwkError as error:
             raise FetchError(f"no JWK Set: {error}"[:_MAX_REASON]) from error
@@ -85,27 +83,20 @@ class JwksFetcher:
 
     async def _download_from_any(self, target: SplitResult, addresses: list[IPAddress]) -> tuple[bytes, int | None]:
         """From the first that can be connected to: a name may have an IPv6 address that this machine has no way to."""
-        for address in addresses[:-1]:
-            try:
-                return await self._download(target, address)
-            except httpx.ConnectError:
-                continue
-        return await self._download(target, addresses[-1])
+        from holdfast_authserver.client_authentication import https_get  # its library is large, and few servers fetch keys
 
-    async def _download(self, target: SplitResult, address: IPAddress) -> tuple[bytes, int | None]:
-        place = f"[{address}]" if address.version == 6 else str(address)
-        url = target._replace(netloc=f"{place}:{target.port or 443}").geturl()
-        headers = {"host": target.netloc, **_ACCEPT}
-        named = {"sni_hostname": target.hostname}  # the certificate has to be for the name, not for the address
-        async with (
-            httpx.AsyncClient(verify=self._context(), timeout=self._timeout, trust_env=False) as http,
-            http.stream("GET", url, headers=headers, extensions=named) as answer,
-        ):
-            if answer.status_code != 200:
-                raise FetchError(f"expected status 200, found {answer.status_code}")
-            if answer.headers.get("content-encoding", "identity") != "identity":
-                raise FetchError("expected no content encoding")
-            return await _bounded(answer), _max_age(answer.headers.get("cache-control", ""))
+        for number, address in enumerate(addresses, 1):
+            try:
+                answer = await https_get.get(
+                    target, address, context=self._context(), seconds=self._timeout, headers=_ACCEPT, at_most=MAX_BODY
+                )
+                return answer.body, _max_age(answer.cache_control)
+            except https_get.NotReached as error:
+                if number == len(addresses):
+                    raise FetchError(f"cannot be reached: {error}"[:_MAX_REASON]) from error
+            except https_get.UnexpectedAnswer as error:
+                raise FetchError(str(error)) from error
+        raise AssertionError("an address was judged good")
 
     def _context(self) -> ssl.SSLContext:
         """The CAs as the file has them now: reading all of them takes milliseconds, looking whether it changed does not."""
@@ -124,15 +115,6 @@ def _target(url: str) -> SplitResult:
     if target.scheme != "https" or not target.hostname or target.username is not None or target.fragment:
         raise FetchError("expected an https URL with a host, without user and fragment")
     return target
-
-
-async def _bounded(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    async for piece in answer.aiter_raw():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise FetchError(f"expected at most {MAX_BODY} bytes")
-    return bytes(body)
 
 
 def _max_age(cache_control: str) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Owner, from_json
@@ -18,6 +18,7 @@ from holdfast_authserver.registry.snapshot import ClientChange
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, revoked_tokens, terms
 
 _LOG = logging.getLogger(__name__)
+_PAGE = 500  # rows in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,24 @@ async def read_digests(connection: AsyncConnection) -> list[tuple[str, str]]:
 async def read_changes(
     connection: AsyncConnection, after: int, known: Mapping[str, EffectivePolicy]
 ) -> tuple[list[ClientChange], dict[str, EffectivePolicy]]:
-    """What happened to clients after a revision, and the policies they refer to that were not `known` yet."""
-    rows = (await connection.execute(select(clients).where(clients.c.revision > after))).all()
-    wanted = {row.policy for row in rows if row.deleted_at is None} - known.keys()
-    found = {hash_: p for hash_ in sorted(wanted) if (p := await read_policy(connection, hash_)) is not None}
-    return [_change(row, {**known, **found}) for row in rows], found
+    """What happened to clients after a revision, and the policies they refer to that were not `known` yet.
+
+    Page by page: all rows at once would take several times the memory of the clients made of them, and keep it.
+    """
+    changes: list[ClientChange] = []
+    found: dict[str, EffectivePolicy] = {}
+    while rows := (await connection.execute(_changed_since(after))).all():
+        wanted = {row.policy for row in rows if row.deleted_at is None} - known.keys() - found.keys()
+        found |= {hash_: p for hash_ in sorted(wanted) if (p := await read_policy(connection, hash_)) is not None}
+        policies = {**known, **found}
+        changes += [_change(row, policies) for row in rows]
+        after = rows[-1].revision
+    return changes, found
+
+
+def _changed_since(revision: int) -> Select[Any]:
+    """No two clients have one revision: each change of one counts it up."""
+    return select(clients).where(clients.c.revision > revision).order_by(clients.c.revision).limit(_PAGE)
 
 
 def _change(row: Row[Any], known: Mapping[str, EffectivePolicy]) -> ClientChange:
