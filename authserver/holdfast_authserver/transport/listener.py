@@ -2,8 +2,7 @@
 
 Owns the socket, who is let in, the limits on handshakes and slow requests, and a stop that drains in bounded time.
 uvicorn's own `Server` is not used: it takes the process's signals, knows no handshake limit and waits for idle peers.
-Connections are accepted here, not by the event loop, which would tell nobody of them until the handshake is over.
-Neighbours: `admission` counts connections, `protocol` and `plain_protocol` speak HTTP on them.
+Neighbours: `arrival` lets connections in, `protocol` and `plain_protocol` speak HTTP on them.
 """
 
 import asyncio
@@ -14,7 +13,6 @@ import os
 import socket
 import ssl
 import stat
-import struct
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -24,6 +22,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from holdfast_authserver.transport.admission import Admission, Slot
+from holdfast_authserver.transport.arrival import Arrival
 from holdfast_authserver.transport.limits import ConnectionLimits
 from holdfast_authserver.transport.plain_protocol import TlsH11Protocol
 from holdfast_authserver.transport.protocol import SlowConnection, TlsHttpToolsProtocol
@@ -34,9 +33,6 @@ PROTOCOLS: dict[str, type[TlsHttpToolsProtocol] | type[TlsH11Protocol]] = {
     "h11": TlsH11Protocol,
 }
 _BACKLOG = 2048  # connections that may wait while the loop is busy with handshakes
-_ACCEPTED_AT_ONCE = 64  # then requests that are under way get their turn
-_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_HANG_UP = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and leave nothing behind in the kernel
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -98,7 +94,6 @@ class Listener:
         self._context = context
         self._limits = limits
         self._admission = Admission(limits)
-        self._refused = 0
         self._state = ServerState()
         self._config = Config(
             app,
@@ -114,8 +109,8 @@ class Listener:
             h11_max_incomplete_event_size=limits.head,
         )
         self._address = _address(bound)
-        self._accepting = False
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._arriving: set[Arrival] = set()
         self._ticker: asyncio.Task[None] | None = None
 
     @property
@@ -126,64 +121,14 @@ class Listener:
     async def start(self) -> None:
         """Listen. Raises OSError."""
         self._config.load()
-        self._socket.listen(_BACKLOG)
-        self._resume()
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(self._arrival, sock=self._socket, backlog=_BACKLOG)
         self._tick()
         self._ticker = asyncio.create_task(self._tick_every_second())
 
-    def _resume(self) -> None:
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._accept)
-        self._accepting = True
-
-    def _pause(self) -> None:
-        if self._accepting:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._accepting = False
-
-    def _accept(self) -> None:
-        """Take who is waiting; called when somebody is."""
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                connection, peer = self._socket.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                if error.errno in _OUT_OF_FILES:
-                    _LOG.error("%s: no connection can be accepted: %s", self._address, error.strerror)
-                    self._pause()  # until the next tick: the kernel would call again at once
-                    return
-                continue  # that one went away while it waited
-            self._let_in(connection, str(peer[0]) if isinstance(peer, tuple) else None)
-
-    def _let_in(self, connection: socket.socket, address: str | None) -> None:
-        slot = self._admission.enter(address)
-        if slot is None:
-            self._refused += 1
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
-            connection.close()
-            return
-        connection.setblocking(False)
-        task = asyncio.get_running_loop().create_task(self._connect(connection, slot))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, connection: socket.socket, slot: Slot) -> None:
-        """Until the handshake is over; the protocol gives the slot back when the connection is."""
-        protocol = self._protocol(slot)
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: protocol, connection, ssl=self._context, **self._tls_limits()
-            )
-        except OSError:
-            pass  # of a handshake that failed: `transport.handshake` has counted it
-        finally:
-            if protocol.transport is None:  # it never came to HTTP
-                slot.leave()
-
-    def _tls_limits(self) -> dict[str, Any]:
-        if self._context is None:
-            return {}
-        return {"ssl_handshake_timeout": self._limits.handshake, "ssl_shutdown_timeout": self._limits.goodbye}
+    def _arrival(self) -> Arrival:
+        return Arrival(self._admission, self._context, self._limits, self._protocol, self._arriving)
 
     def _protocol(self, slot: Slot) -> Any:
         protocol = self._config.http_protocol_class(  # type: ignore[call-arg]
@@ -206,11 +151,8 @@ class Listener:
             slow = cast(SlowConnection, connection)
             if slow.waiting_since is not None and slow.waiting_since < late:
                 slow.transport.abort()
-        if self._refused:
-            _LOG.warning("%s: %d connections refused: too many at once, or from one address", self._address, self._refused)
-            self._refused = 0
-        if not self._accepting:
-            self._resume()
+        if refused := self._admission.take_refused():
+            _LOG.warning("%s: %d connections refused: too many at once, or from one address", self._address, refused)
 
     async def stop(self) -> None:
         """Take no more connections, answer every request under way, then cut off.
@@ -218,27 +160,26 @@ class Listener:
         Ends within `limits.goodbye` and a little. Who has just connected or is sending a request still gets its answer,
         with `connection: close`; who is idle goes at once.
         """
-        if self._ticker is None:
+        if self._ticker is None or self._server is None:
             self._socket.close()
             return
         self._ticker.cancel()
-        self._pause()
-        self._accept()  # who is in the backlog could not be told to go elsewhere
+        await asyncio.sleep(0)  # the event loop takes who is in the backlog, and could not be told to go elsewhere
+        self._server.close()
         self._socket.close()
         self._state.default_headers.append((b"connection", b"close"))  # requests under way have this very list
         for connection in list(self._state.connections):
             if cast(SlowConnection, connection).waiting_since is None:
                 connection.shutdown()
         deadline = time.monotonic() + self._limits.goodbye
-        while (self._state.connections or self._connecting) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
+        while (self._state.connections or self._arriving) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
         await self._cut_off()
 
     async def _cut_off(self) -> None:
         self._ticker = None
-        for task in self._connecting:
-            task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for arrival in list(self._arriving):
+            arrival.transport.abort()
         for connection in list(self._state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -301,23 +300,6 @@ async def test_what_is_no_socket_is_never_removed_for_one(tmp_path: Path) -> Non
 
 
 @on_uvloop
-async def test_no_descriptor_left_stops_accepting_and_goes_on_after_a_moment(
-    files: TlsFiles, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The listener neither spins nor dies when the process has no file left."""
-    original, refusals = socket.socket.accept, iter([OSError(24, "Too many open files"), OSError(103, "aborted")])
-
-    def accept(self: socket.socket) -> Any:
-        if (error := next(refusals, None)) is not None:
-            raise error
-        return original(self)
-
-    monkeypatch.setattr(socket.socket, "accept", accept)
-    async with listening(files, Echo()) as url, asyncio.timeout(10):
-        assert status_of(await _try(url, tls)) == 200
-
-
-@on_uvloop
 async def test_errors_are_json_whatever_the_caller_would_accept(files: TlsFiles, tls: ssl.SSLContext, http: str) -> None:
     """There is one form of error (E-01)."""
     request = b"GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nbad header\r\n\r\n"
@@ -326,3 +308,43 @@ async def test_errors_are_json_whatever_the_caller_would_accept(files: TlsFiles,
 
     assert (status_of(head), b"content-type: application/json" in head) == (400, True)
     assert json.loads(body)["error"] == "invalid_request"
+
+
+@on_uvloop
+async def test_certificates_are_renewed_under_load_without_one_failure(
+    files: TlsFiles, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a rotation keeps the old pair; new connections get the new one, and those that are open stay."""
+    monkeypatch.setattr("holdfast_authserver.transport.context._LOOK_AGAIN", 0.0)
+    pairs = [SERVER_CA.issue("CN=localhost", ips=["127.0.0.1"], server=True) for _ in range(5)]
+    served: set[bytes] = set()
+    renewed = asyncio.Event()
+
+    async def load(url: str) -> int:
+        answers = 0
+        while not renewed.is_set() or answers < 3:
+            reader, writer = await asyncio.open_connection(*parts(url), ssl=tls)
+            served.add(writer.get_extra_info("ssl_object").getpeercert(True))
+            for _ in range(3):
+                writer.write(GET)
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
+                answers += status_of(head) == 200
+            await close(writer)
+        return answers
+
+    async with listening(files, Echo()) as url:
+        kept_reader, kept_writer = await asyncio.open_connection(*parts(url), ssl=tls)
+        loads = [asyncio.create_task(load(url)) for _ in range(8)]
+        for pair in pairs:
+            files.certificate.write_bytes(pair.chain_pem)
+            await asyncio.sleep(0.02)
+            files.key.write_bytes(pair.key_pem)
+            while pair.certificate.der not in served:  # noqa: ASYNC110 - the clients tell by what they see
+                await asyncio.sleep(0.01)
+        renewed.set()
+        assert all(count >= 3 for count in await asyncio.gather(*loads))
+        kept_writer.write(GET)
+        assert status_of(await kept_reader.readuntil(b"\r\n\r\n")) == 200
+        await close(kept_writer)
+    assert {pair.certificate.der for pair in pairs} <= served
