@@ -21,10 +21,11 @@ ODD: tuple[Any, ...] = (None, "", "x", "a b", "1h", "0s", "99999h", "https://a.b
 
 @pytest.mark.parametrize("kind", ["oauthclient", "mtlspolicy"])
 def test_both_accept_and_refuse_the_same_objects(kind: str, plane: ControlPlane, namespace: str) -> None:
-    (obj,) = own_documents(MANIFESTS / "samples" / f"{kind}-all-options.yaml")
-    if kind == "oauthclient":
+    documents = own_documents(MANIFESTS / "samples" / f"{kind}-all-options.yaml")
+    objects = [document for document in documents if document["kind"].lower() == kind]
+    for obj in objects if kind == "oauthclient" else ():
         obj["metadata"]["namespace"] = namespace
-    variants = [_named(variant, number) for number, variant in enumerate(_variants(obj))]
+    variants = [_named(variant, number) for number, variant in enumerate(v for obj in objects for v in _variants(obj))]
 
     by_rules = {v["metadata"]["name"] for v in variants if _accepted(v)}
     by_server = _accepted_by_server(plane, variants)

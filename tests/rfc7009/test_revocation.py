@@ -1,5 +1,7 @@
 """RFC 7009: who may end a token, what is no token, and what happens when the registry is gone."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +105,14 @@ async def test_a_jwt_of_this_server_that_is_no_access_token_is_of_an_unsupported
         assert_error(await _revoke(server, token), 400, "unsupported_token_type")
 
 
-async def test_a_registry_that_is_gone_answers_503_and_says_when_to_come_again(tmp_path: Path) -> None:
+async def test_a_registry_that_cannot_be_written_answers_503_and_says_when_to_come_again(tmp_path: Path) -> None:
     """The token was not revoked, and the client is told so (V-07)."""
     async with running(tmp_path) as server:
         await server.put(client(anchors=[server.ca]))
         token = await _token(server)
-        await server.server._keeper.database.close()  # type: ignore[union-attr]
-        response = await _revoke(server, token)
+        with closing(sqlite3.connect(server.folder / "registry.db")) as other:
+            other.execute("BEGIN IMMEDIATE")  # as long as it writes, nobody else does
+            response = await _revoke(server, token)
 
     assert_error(response, 503, "temporarily_unavailable")
     assert int(response.headers["retry-after"]) >= 1

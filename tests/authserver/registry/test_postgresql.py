@@ -166,7 +166,7 @@ async def test_an_older_copy_is_a_new_registry_with_the_same_clients(
     before = keeper.snapshot
     postgresql.sql("UPDATE instance SET revision = revision - 1", _database(keeper))
 
-    await until(lambda: keeper.snapshot.instance != before.instance)
+    await until(lambda: keeper.snapshot.instance != before.instance, 40)
     await until(lambda: keeper.snapshot.clients.keys() == before.clients.keys())
 
 
