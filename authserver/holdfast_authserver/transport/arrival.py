@@ -68,7 +68,7 @@ class Arrival(asyncio.Protocol):
             over,
             server_side=True,
             ssl_handshake_timeout=self._limits.handshake,
-            ssl_shutdown_timeout=self._limits.goodbye,
+            ssl_shutdown_timeout=self._limits.tls_goodbye,
         )
 
 

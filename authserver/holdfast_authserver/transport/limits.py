@@ -21,7 +21,9 @@ class ConnectionLimits:
     framing: int = 131_072
     """Bytes of chunk sizes and extensions in one body: the longest form sent byte by byte needs 98,304."""
     goodbye: float = 2.0
-    """Seconds to finish what is under way when the listener stops, and for a peer to answer the TLS goodbye."""
+    """Seconds to finish what is under way when the listener stops."""
+    tls_goodbye: float = 2.0
+    """Seconds for a peer to answer the TLS goodbye; most never do."""
     connections: int = 10_000
     """At once in one process, half-open ones included; each takes a file and up to 100 KB during its handshake."""
     connections_per_peer: int = 1_000

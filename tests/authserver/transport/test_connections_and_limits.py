@@ -348,3 +348,13 @@ async def test_certificates_are_renewed_under_load_without_one_failure(
         assert status_of(await kept_reader.readuntil(b"\r\n\r\n")) == 200
         await close(kept_writer)
     assert {pair.certificate.der for pair in pairs} <= served
+
+
+@on_uvloop
+async def test_a_stop_may_wait_for_nobody(files: TlsFiles, tls: ssl.SSLContext) -> None:
+    """`drain_timeout` 0: whoever is still there is cut off at once."""
+    async with AsyncExitStack() as stack:
+        async with listening(files, Echo(), goodbye=0.0) as url:
+            assert status_of(await _try(url, tls)) == 200
+            [reader] = await half_open(url, stack, 1)
+        assert await ended(reader)
