@@ -61,7 +61,7 @@ def rotate(now: bool) -> None:
     _run("rotate", work)
 
 
-@command.command()
+@command.command(context_settings={"ignore_unknown_options": True})  # one name in sixty-four begins with a dash
 @click.argument("kid")
 def retire(kid: str) -> None:
     """Accept the key KID no more, because it was stolen: none of its tokens counts from now on.

@@ -226,3 +226,13 @@ async def test_without_a_registry_or_with_a_wrong_key_the_commands_say_what_is_m
     assert (nothing.returncode, unread.returncode, read.returncode) == (2, 2, 0)
     assert "registry.db: no such file" in nothing.stderr
     assert "is encrypted; set key_encryption_key" in unread.stderr
+
+
+async def test_a_key_whose_name_begins_with_a_dash_is_a_key(tmp_path: Path) -> None:
+    """Names are base64url: the command must not take one for an option."""
+    async with running(tmp_path):
+        pass
+    answer = await _command(tmp_path, "retire", "-hGk_JuVK8ESbKjAVPuPHXyHKJGgN9Y1IPSG1M1hPq4")
+
+    assert answer.returncode == 1
+    assert "no key '-hGk_JuVK8ESbKjAVPuPHXyHKJGgN9Y1IPSG1M1hPq4'" in answer.stderr
