@@ -61,7 +61,8 @@ def rotate(now: bool) -> None:
     _run("rotate", work)
 
 
-@command.command(context_settings={"ignore_unknown_options": True})  # one name in sixty-four begins with a dash
+# One name in sixty-four begins with a dash, and some of those with that of -h.
+@command.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("kid")
 def retire(kid: str) -> None:
     """Accept the key KID no more, because it was stolen: none of its tokens counts from now on.
