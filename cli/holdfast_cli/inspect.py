@@ -4,16 +4,14 @@ Owns the command and what is printed. Neighbours: `explanation` reads.
 """
 
 import json
-import sys
 
 import click
 
 from holdfast.clock import system_clock
 from holdfast_cli.explanation import Explained, ExplanationError, binding, explain
 from holdfast_cli.failure import REFUSED, Failure, say
+from holdfast_cli.input import read_input
 from holdfast_cli.terminal import visible
-
-MAX_INPUT = 1024 * 1024  # bytes; no token and no chain is larger
 
 
 @click.command(name="inspect")
@@ -43,16 +41,7 @@ def command(files: tuple[str, ...], as_json: bool) -> None:
 def _read(file: str) -> Explained:
     if not file:
         raise Failure("FILE: expected the path of a file, or '-', found ''")
-    name = "standard input" if file == "-" else file
-    if file == "-" and sys.stdin is None:
-        raise Failure(f"{name}: cannot be read: it is closed")
-    try:
-        with click.open_file(file, "rb") as source:
-            content: bytes = source.read(MAX_INPUT + 1)
-    except OSError as error:
-        raise Failure(f"{name}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_INPUT:
-        raise Failure(f"{name}: expected at most {MAX_INPUT} bytes, found more")
+    name, content = read_input(file)
     try:
         return explain(content, name, system_clock())
     except ExplanationError as error:

@@ -4,7 +4,6 @@ Owns the command and what is printed. Reads, never writes. Neighbours: `why_deci
 """
 
 import json
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +14,12 @@ from holdfast.clock import system_clock
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast.x509.explain import Step
 from holdfast_cli.failure import REFUSED, UNUSABLE, Failure, say
+from holdfast_cli.input import read_input
 from holdfast_cli.terminal import visible
 from holdfast_cli.why_decision import Told, find, tell
 from holdfast_cli.why_registry import StoreUnreadable, read_served
 from holdfast_cli.why_steps import accepted, steps
 
-_MAX_INPUT = 1024 * 1024  # bytes; no chain is larger
 _VERDICTS = {True: "ok", False: "NO", None: "-"}
 _ENDS = {True: (0, "accepted"), False: (REFUSED, "refused"), None: (UNUSABLE, "cannot be said from the certificate alone")}
 
@@ -110,16 +109,7 @@ def _table(found: Iterable[Step]) -> str:
 
 
 def _certificates(file: str) -> tuple[Certificate, ...]:
-    name = "standard input" if file == "-" else file
-    if file == "-" and sys.stdin is None:
-        raise Failure(f"{name}: cannot be read: it is closed")
-    try:
-        with click.open_file(file, "rb") as source:
-            content: bytes = source.read(_MAX_INPUT + 1)
-    except OSError as error:
-        raise Failure(f"{name}: cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_INPUT:
-        raise Failure(f"{name}: expected at most {_MAX_INPUT} bytes, found more")
+    name, content = read_input(file)
     try:
         return load_pem_bundle(content) if b"-----BEGIN" in content else (Certificate.from_der(content),)
     except CertificateError as error:

@@ -3,19 +3,14 @@
 The server runs on uvloop in a thread of its own, as it does in production; hypothesis asks it over real TLS.
 """
 
-import asyncio
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from tests.authserver.running import RunningServer, client, running, spiffe_id
+from tests.authserver.in_thread import running_in_thread
+from tests.authserver.running import RunningServer, spiffe_id
 from tests.authserver.wire import parts, post, status_of
 from tests.core.x509.authority import DAY, NOW, Authority, Issued, new_key
 
@@ -33,38 +29,12 @@ NAMES = ["grant_type", "client_id", "client_secret", "scope", "resource", "token
          "client_assertion", "client_assertion_type", "code", "audience"]  # fmt: skip
 VALUES = ["client_credentials", "shop.orders", "orders.read", "https://a", "", "a.b.c"]
 PATHS = ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"]
-Started = Future[tuple[RunningServer, Callable[[], object]]]
-"""The server, and what stops it."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    started: Started = Future()
-    folder = tmp_path_factory.mktemp("server")
-    thread = threading.Thread(target=lambda: _run(folder, started), name="server")
-    thread.start()
-    found, stop = started.result(30)
-    yield found
-    stop()
-    thread.join(30)
-
-
-def _run(folder: Path, started: Started) -> None:
-    async def serve() -> None:
-        stop = asyncio.Event()
-        async with running(folder) as found:
-            await found.put(client(anchors=[found.ca]))
-            loop = asyncio.get_running_loop()
-            started.set_result((found, lambda: loop.call_soon_threadsafe(stop.set)))
-            await stop.wait()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(serve())
-        except BaseException as error:
-            if not started.done():
-                started.set_exception(error)
-            raise
+    with running_in_thread(tmp_path_factory.mktemp("server")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
