@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from holdfast.policy.model import EffectivePolicy, RevocationMode
 from holdfast.policy.resolve import denied_thumbprints
 from holdfast.registry.digest import denials_digest
+from holdfast.registry.port import RegistrationRefused
 from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.reconcile.policies import PolicyInForce, in_force
@@ -31,16 +32,28 @@ class Denials:
         self._leaving: dict[str, tuple[bytes, ...]] = {}
         self._served: set[str] = set()
 
-    async def precede(self, policy: EffectivePolicy) -> None:
-        """Called before a client comes under a policy. Raises as `put`."""
+    async def before_clients(self, policy: EffectivePolicy | None = None) -> None:
+        """Before tokens are given out. A CRL that the server refuses keeps nobody from them: the policy's status tells.
+
+        `policy`: what a client is about to come under; None: whatever there is.
+        """
+        try:
+            await (self.put() if policy is None else self._precede(policy))
+        except RegistrationRefused as error:
+            _log_refusal(error)
+
+    async def after_clients(self) -> None:
+        """Called when no client is left under what policies said before: lists that only they named go."""
+        self._leaving.clear()
+        try:
+            await self.put()
+        except RegistrationRefused as error:
+            _log_refusal(error)
+
+    async def _precede(self, policy: EffectivePolicy) -> None:
         if policy.revocation is RevocationMode.HARD_FAIL and policy.hash not in self._served:
             await self.put()
             self._served.add(policy.hash)
-
-    async def follow(self) -> None:
-        """Called when no client is left under what policies said before: lists that only they named go. Raises as `put`."""
-        self._leaving.clear()
-        await self.put()
 
     async def put(self) -> bool:
         """Make the registry hold what policies come to; whether anything was written.
@@ -78,3 +91,7 @@ class Denials:
         if policy.policy is None:
             return ()  # never accepted: it brings nothing, and denies whom it selects
         return policy.lists if policy.lists is not None else self._read.get(policy.name)
+
+
+def _log_refusal(error: RegistrationRefused) -> None:
+    log.error("the server refuses what policies deny, which their status says as well: %s", error)

@@ -1,0 +1,93 @@
+"""The whole registry compared with the objects: orphans go, what is outdated is written, then the registry is confirmed.
+
+Owns the order of that, which is the order of what could let anybody in. Neighbours: `reconcile.sweep` compares,
+`reconciler` writes one client.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from holdfast.registry.port import RegistryUnavailable, StaleTerm
+from holdfast_operator.converge.concurrency import together
+from holdfast_operator.converge.denials import Denials
+from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.namespaces import labels_of_namespaces
+from holdfast_operator.converge.outcome import SweepResult
+from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
+from holdfast_operator.reconcile.policies import in_force
+from holdfast_operator.reconcile.ports import Cluster, ClusterUnavailable, Conflict, Key, Kind, Rejected
+from holdfast_operator.reconcile.settings import ReconcileSettings
+from holdfast_operator.reconcile.sweep import Objects, compare
+
+log = logging.getLogger(__name__)
+
+SWEEP_WIDTH = 8
+"""Outdated clients that a sweep writes at a time."""
+
+
+class Sweep:
+    """`digests`: of the registrations that are known to be as their objects ask, by key. `write`: one pass over a client."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        registry: FencedRegistry,
+        config_maps: PolicyConfigMaps,
+        denials: Denials,
+        settings: ReconcileSettings,
+        *,
+        digests: Mapping[Key, str],
+        write: Callable[[Key], Awaitable[object]],
+    ) -> None:
+        self._cluster, self._registry, self._config_maps, self._denials = cluster, registry, config_maps, denials
+        self._settings, self._digests, self._write = settings, digests, write
+
+    async def run(self) -> SweepResult:
+        """Raises ClusterError, RegistryUnavailable, StaleTerm; then nothing is confirmed."""
+        described = await self._registry.describe()
+        registered = await self._registry.list_clients()
+        found = compare(registered, await self._objects(), self._settings)
+        for orphan in found.orphans:
+            log.info("client %s has no object any more: deleted", orphan.client_id)
+            await self._registry.delete(orphan.client_id, orphan.owner.uid)
+        await self._denials.before_clients()
+        left = await self._write_outdated(found.outdated)
+        if not described.confirmed:
+            await self._registry.confirm()
+        if not left:
+            await self._denials.after_clients()
+        return SweepResult(deleted=tuple(o.client_id for o in found.orphans), look_at=(*left, *found.look_at))
+
+    async def _objects(self) -> Objects:
+        clients = await self._cluster.list(Kind.OAUTH_CLIENT)
+        policies = await self._cluster.list(Kind.MTLS_POLICY)
+        sources = await self._config_maps.of(policies)
+        return Objects(
+            clients=clients,
+            policies=tuple(in_force(p, sources) for p in policies),
+            namespaces=await labels_of_namespaces(self._cluster),
+            digests=self._digests,
+        )
+
+    async def _write_outdated(self, keys: Iterable[Key]) -> tuple[Key, ...]:
+        """Answers those that could not be written; one client's trouble does not keep the others from being confirmed."""
+        width = asyncio.Semaphore(SWEEP_WIDTH)
+        left: list[Key] = []
+
+        async def one(key: Key) -> None:
+            async with width:
+                try:
+                    await self._write(key)
+                except (Conflict, Rejected):
+                    left.append(key)
+                except (StaleTerm, ClusterUnavailable, RegistryUnavailable):
+                    raise  # true of every client: the sweep itself has failed
+                except Exception:
+                    log.exception("%s/%s could not be written by the sweep", key.namespace, key.name)
+                    left.append(key)
+
+        async with together() as group:
+            for key in keys:
+                group.create_task(one(key))
+        return tuple(left)

@@ -1,0 +1,25 @@
+"""What a pass tells people: the status of the object, and the events of its transitions.
+
+Owns how both are written, for every kind. Must not decide what they say (`reconcile`).
+"""
+
+from collections.abc import Iterable
+
+from holdfast_operator.reconcile.actions import Event, Plan
+from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+
+
+async def write_status(cluster: Cluster, kind: Kind, obj: Object, planned: Plan) -> bool:
+    """Whether there was anything to write. Raises ClusterError."""
+    if planned.status is not None:
+        metadata = {k: obj["metadata"][k] for k in ("namespace", "name") if k in obj["metadata"]}
+        body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "status": planned.status}
+        await cluster.apply_status(kind, body)
+    await record(cluster, kind, obj, planned.events)
+    return planned.status is not None
+
+
+async def record(cluster: Cluster, kind: Kind, obj: Object, events: Iterable[Event]) -> None:
+    """Events of an object, best effort."""
+    for event in events:
+        await cluster.record_event(kind, obj, warning=event.warning, reason=event.reason, message=event.message)
