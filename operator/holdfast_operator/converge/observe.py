@@ -6,24 +6,39 @@ Owns which objects a client's plan depends on. Decides nothing. Neighbours: `obs
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
+from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.registry.port import RegistryUnavailable
+from holdfast.registry.records import Endpoints, StoredClient
 from holdfast_operator.converge.concurrency import together
-from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.reconcile.issued import current_request
 from holdfast_operator.reconcile.names import CLIENT_LABEL, References, client_id_of, references
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
-from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+from holdfast_operator.reconcile.ports import ClusterReads, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
+
+
+class RegistryReads(Protocol):
+    """What an observation asks of the registry. Every method may raise RegistryUnavailable."""
+
+    async def endpoints(self) -> Endpoints:
+        """Where clients go."""
+
+    async def get(self, client_id: str) -> StoredClient | None:
+        """The live record."""
+
+    async def audience_owner(self, audience: str) -> ClientMetadata | None:
+        """Whose audience it is."""
 
 
 async def observe(
     client: Object,
     *,
-    cluster: Cluster,
-    registry: FencedRegistry,
+    cluster: ClusterReads,
+    registry: RegistryReads,
     shared_anchors: SharedAnchors,
     policy_config_maps: PolicyConfigMaps,
     settings: ReconcileSettings,
@@ -61,9 +76,7 @@ async def observe(
     )
 
 
-async def _registry(
-    registry: FencedRegistry, client: Object, resources: Iterable[str]
-) -> RegistrySeen | RegistryUnreachable:
+async def _registry(registry: RegistryReads, client: Object, resources: Iterable[str]) -> RegistrySeen | RegistryUnreachable:
     try:
         async with together() as group:
             endpoints = group.create_task(registry.endpoints())
@@ -76,7 +89,7 @@ async def _registry(
 
 
 async def _policies(
-    cluster: Cluster, config_maps: PolicyConfigMaps
+    cluster: ClusterReads, config_maps: PolicyConfigMaps
 ) -> tuple[list[Object], dict[tuple[str, str], Object | None]]:
     listed = await cluster.list(Kind.MTLS_POLICY)
     return listed, await config_maps.of(listed)
@@ -85,7 +98,7 @@ async def _policies(
 Objects = tuple[Object, ...]
 
 
-async def _issued(cluster: Cluster, client: Object, refers: References) -> tuple[Objects, Objects]:
+async def _issued(cluster: ClusterReads, client: Object, refers: References) -> tuple[Objects, Objects]:
     """The client's Certificate, those that may be in its way, and the request that its current revision came from."""
     namespace, name = client["metadata"]["namespace"], client["metadata"]["name"]
     own = await cluster.get(Kind.CERTIFICATE, namespace, name)
@@ -97,7 +110,7 @@ async def _issued(cluster: Cluster, client: Object, refers: References) -> tuple
     return (own,), await _requests(cluster, own)
 
 
-async def _requests(cluster: Cluster, certificate: Object) -> Objects:
+async def _requests(cluster: ClusterReads, certificate: Object) -> Objects:
     """The request by the name that cert-manager gives it; where it has another, by the Certificate's labels."""
     namespace, name = certificate["metadata"]["namespace"], certificate["metadata"]["name"]
     revision = (certificate.get("status") or {}).get("revision")
@@ -112,14 +125,14 @@ async def _requests(cluster: Cluster, certificate: Object) -> Objects:
     return tuple(await cluster.list(Kind.CERTIFICATE_REQUEST, namespace))
 
 
-async def _issuer(cluster: Cluster, namespace: str, refers: References) -> Object | None:
+async def _issuer(cluster: ClusterReads, namespace: str, refers: References) -> Object | None:
     if refers.issuer is None:
         return None
     kind, name = refers.issuer
     return await cluster.get(kind, namespace if kind.namespaced else "", name)
 
 
-async def _config_maps(cluster: Cluster, namespace: str, refers: References) -> dict[str, Object | None]:
+async def _config_maps(cluster: ClusterReads, namespace: str, refers: References) -> dict[str, Object | None]:
     names = sorted(refers.config_maps)
     found = await asyncio.gather(*(cluster.get(Kind.CONFIG_MAP, namespace, name) for name in names))
     return dict(zip(names, found, strict=True))

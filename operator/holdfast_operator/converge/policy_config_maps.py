@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from holdfast.clock import Clock
 from holdfast_operator.reconcile.policies import config_maps_of
-from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+from holdfast_operator.reconcile.ports import ClusterReads, Kind, Object
 
 Place = tuple[str, str]
 
@@ -17,7 +17,7 @@ Place = tuple[str, str]
 class PolicyConfigMaps:
     """`max_age`: seconds, for what a watch may have missed."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, max_age: float) -> None:
+    def __init__(self, cluster: ClusterReads, clock: Clock, max_age: float) -> None:
         self._cluster, self._clock, self._max_age = cluster, clock, max_age
         self._kept: dict[Place, tuple[float, Object | None]] = {}
         self._changes: dict[Place, int] = {}

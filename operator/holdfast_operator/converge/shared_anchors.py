@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from holdfast.clock import Clock
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast_operator.reconcile.issued import read_issued
-from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+from holdfast_operator.reconcile.ports import ClusterReads, Kind, Object
 
 
 class SharedAnchors:
     """`max_age`: seconds."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, max_age: float) -> None:
+    def __init__(self, cluster: ClusterReads, clock: Clock, max_age: float) -> None:
         self._cluster, self._clock, self._max_age = cluster, clock, max_age
         self._keys: frozenset[str] = frozenset()
         self._made: float | None = None

@@ -76,14 +76,18 @@ class Rejected(ClusterError):
     """The write was refused as invalid or forbidden: the same write will be refused again."""
 
 
-class Cluster(Protocol):
-    """Reads answer None for what is absent; every method may raise ClusterUnavailable, writes also Conflict, Rejected."""
+class ClusterReads(Protocol):
+    """The half of the port that changes nothing. Raises ClusterUnavailable."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object as it is now, read live. `namespace` is "" for cluster-scoped kinds."""
 
     async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         """All objects of a kind, of one namespace or (None) of all, with exactly these labels."""
+
+
+class Cluster(ClusterReads, Protocol):
+    """Reads answer None for what is absent; every method may raise ClusterUnavailable, writes also Conflict, Rejected."""
 
     async def apply(self, kind: Kind, obj: Object) -> Object:
         """Server-side apply of the complete intent by the field manager `holdfast`, taking fields over by force."""
