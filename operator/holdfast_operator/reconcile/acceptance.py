@@ -6,19 +6,16 @@ Pure. Neighbours: `holdfast.policy.evaluate` decides, the registry has the last 
 from dataclasses import replace
 
 from holdfast.api.v1alpha1.conditions import Reason, reason
-from holdfast.api.v1alpha1.convert import duration_seconds
-from holdfast.api.v1alpha1.oauth_client import Certificate
 from holdfast.oauth.client_metadata import TrustAnchor
-from holdfast.policy.certificate import evaluate_duration, evaluate_key
+from holdfast.policy.certificate import evaluate_certificate
 from holdfast.policy.decision import ALLOW, Decision, DenialReason
-from holdfast.policy.evaluate import evaluate_client, evaluate_issuer
-from holdfast.policy.model import EffectivePolicy, IssuerName
+from holdfast.policy.evaluate import evaluate_client
+from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import RefusalReason, RegistrationRefused
 from holdfast.registry.records import StoredClient
-from holdfast_operator.reconcile.certificate_intent import asked_duration
 from holdfast_operator.reconcile.finding import Finding, fine, stalled
 from holdfast_operator.reconcile.ports import Object
-from holdfast_operator.reconcile.request import ClientRequest, client_metadata
+from holdfast_operator.reconcile.request import ClientRequest, asked_certificate, client_metadata
 
 _REFUSALS = {
     RefusalReason.CLIENT_ID_TAKEN: Reason.CLIENT_ID_TAKEN,
@@ -34,7 +31,8 @@ ACCEPTED = fine(Reason.ACCEPTED, "valid and allowed")
 
 def judge_acceptance(request: ClientRequest, policy: EffectivePolicy, anchors: tuple[TrustAnchor, ...]) -> Finding:
     """`anchors`: those the client has; while it has none yet, only what does not hang on them is judged."""
-    decision = _certificate_decision(request, policy)
+    asked = asked_certificate(request)
+    decision = ALLOW if asked is None else evaluate_certificate(asked, policy)
     if decision.allowed and (anchors or request.by_keys):
         decision = evaluate_client(client_metadata(request, () if request.by_keys else anchors, policy.hash), policy)
     elif decision.allowed:
@@ -47,33 +45,6 @@ def denied(decision: Decision) -> Finding:
     """A policy's no, in the words of a condition."""
     assert decision.reason is not None, "a denial has a reason"
     return stalled(reason(decision.reason.value), decision.message)
-
-
-def _certificate_decision(request: ClientRequest, policy: EffectivePolicy) -> Decision:
-    """What is asked of cert-manager, judged before it is."""
-    wanted = request.client.spec.certificate
-    if wanted is None:
-        return ALLOW
-    reference, key = wanted.issuer_ref, wanted.private_key
-    decisions = (
-        evaluate_issuer(IssuerName(name=reference.name, kind=reference.kind, group=reference.group), policy),
-        evaluate_duration(duration_seconds(wanted.duration) if wanted.duration else None, policy),
-        evaluate_key(key.algorithm, key.size, policy),
-        _renewal_decision(wanted, policy),
-    )
-    return next((d for d in decisions if not d.allowed), ALLOW)
-
-
-def _renewal_decision(wanted: Certificate, policy: EffectivePolicy) -> Decision:
-    """A duration that gave way to a policy may have become shorter than what is left of it for renewing."""
-    left = asked_duration(wanted, policy)
-    if wanted.renew_before is None or duration_seconds(wanted.renew_before) < left:
-        return ALLOW
-    return Decision.deny(
-        DenialReason.DURATION_TOO_LONG,
-        f"spec.certificate.renewBefore: expected less than {left}s, which policies leave of duration, "
-        f"found {wanted.renew_before}",
-    )
 
 
 def _expected(request: ClientRequest) -> tuple[TrustAnchor, ...]:
@@ -90,10 +61,12 @@ def held_by_another(stored: StoredClient | None, client: Object) -> Finding | No
     owner, metadata = stored.metadata.owner, client["metadata"]
     if (owner.namespace, owner.name) == (metadata["namespace"], metadata["name"]):
         return None
-    message = (
-        f"spec.clientId: {stored.metadata.client_id} is held by OAuthClient {owner.namespace}/{owner.name}: choose another, "
-        "in a new object"
-    )
+    return client_id_taken(stored.metadata.client_id, owner.namespace, owner.name)
+
+
+def client_id_taken(client_id: str, namespace: str, name: str) -> Finding:
+    """`namespace`, `name`: of the OAuthClient that holds it."""
+    message = f"spec.clientId: {client_id} is held by OAuthClient {namespace}/{name}: choose another, in a new object"
     return stalled(Reason.CLIENT_ID_TAKEN, message)
 
 
