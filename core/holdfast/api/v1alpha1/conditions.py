@@ -75,6 +75,13 @@ class ConditionType(StrEnum):
         ("OAuthClient", "MTLSPolicy"),
         "Nothing more happens until somebody changes this object or one that the message names.",
     )
+    ISSUER_UNGUARDED = (
+        "IssuerUnguarded",
+        Polarity.NEGATIVE,
+        ("OAuthClient",),
+        "The platform has the requests of this client's issuer judged, and cert-manager approved the newest one past that: "
+        "any namespace could have had another's identity signed.",
+    )
 
 
 class Reason(StrEnum):
@@ -177,6 +184,17 @@ class Reason(StrEnum):
     TRUST_ANCHOR_INVALID = (
         "TrustAnchorInvalid",
         "What should be a trust anchor is not a CA certificate that paths can be checked against.",
+    )
+
+    # IssuerUnguarded=True, and the event on a CertificateRequest.
+    APPROVED_BY_CERT_MANAGER = (
+        "ApprovedByCertManager",
+        "cert-manager's own approver, which approves everything, approved a request of an issuer that is guarded: leave the "
+        "issuer out of cert-manager's approveSignerNames.",
+    )
+    CERTIFICATE_REQUEST_DENIED = (
+        "CertificateRequestDenied",
+        "The CertificateRequest asks a guarded issuer for what its requester may not have; the message says for what.",
     )
 
     # Registered=False.
