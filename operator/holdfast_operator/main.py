@@ -14,12 +14,17 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.clock import system_clock
 from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
 from holdfast_operator.adapters.lease_store import KubernetesLeaseStore
+from holdfast_operator.approval.approver import Approver
+from holdfast_operator.approval.judge import Rules
+from holdfast_operator.approval.owner import Owners
+from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.reconciler import Reconciler
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.leadership import Leadership
@@ -109,30 +114,48 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
             cluster_domain=settings.cluster_domain,
             holder=identity,
             release_after=settings.release_after,
+            guarded_issuers=frozenset(settings.approver_issuers),
         ),
         system_clock,
     )
     metrics = Metrics()
+    approver = _approver(settings, reconciler, metrics)
     engine = Engine(reconciler, EngineSettings(workers=settings.workers, resync=settings.resync), observer=metrics.passed)
     store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
     elector = Elector(store, identity, system_clock)
     _show(metrics, engine, elector)
+    _show_approver(metrics, approver)
     return _Parts(
-        shell=Shell(_sink(engine, metrics)),
+        shell=Shell(_sink(engine, metrics, approver)),
         engine=engine,
         elector=elector,
-        leadership=Leadership(elector, engine, reconciler.abandon_term),
+        leadership=Leadership(elector, engine, reconciler.abandon_term, beside=(approver.run,)),
         metrics=metrics,
     )
 
 
-def _sink(engine: Engine, metrics: Metrics) -> EventSink:
+def _approver(settings: Settings, reconciler: Reconciler, metrics: Metrics) -> Approver:
+    """Does nothing where no issuer is guarded."""
+    cluster, found = reconciler.cluster, reconciler.settings
+    rules = Rules(
+        issuers=found.guarded_issuers,
+        trust_domain=found.trust_domain,
+        cert_manager=settings.approver_cert_manager,
+        max_duration=duration_seconds(settings.approver_max_duration),
+    )
+    owners = Owners(cluster, PolicyConfigMaps(cluster, system_clock, found.config_map_age), found)
+    return Approver(cluster, owners, rules, system_clock, metrics.decided)
+
+
+def _sink(engine: Engine, metrics: Metrics, approver: Approver) -> EventSink:
     """From kopf's thread into our loop."""
     loop = asyncio.get_running_loop()
 
     def take_in(kind: Kind, obj: Object, deleted: bool) -> None:
         metrics.event(kind.kind)
         engine.on_change(kind, obj, deleted=deleted)
+        if kind is Kind.CERTIFICATE_REQUEST:
+            approver.on_change(obj, deleted=deleted)
 
     def sink(kind: Kind, obj: Object, deleted: bool) -> None:
         loop.call_soon_threadsafe(take_in, kind, obj, deleted)
@@ -148,6 +171,19 @@ def _show(metrics: Metrics, engine: Engine, elector: Elector) -> None:
         "holdfast_operator_registry_reachable",
         "1 while the authorization server answers.",
         lambda: float(bool(engine.registry_watch.reachable)),
+    )
+
+
+def _show_approver(metrics: Metrics, approver: Approver) -> None:
+    metrics.gauge(
+        "holdfast_operator_open_certificate_requests",
+        "Requests of guarded issuers without a decision.",
+        lambda: approver.open,
+    )
+    metrics.gauge(
+        "holdfast_operator_unguarded_issuers",
+        "Guarded issuers for which cert-manager itself approved the newest request.",
+        lambda: approver.unguarded,
     )
 
 

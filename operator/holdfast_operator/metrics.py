@@ -30,6 +30,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._certificate_requests = Counter(
+            "holdfast_operator_certificate_requests",
+            "CertificateRequests of guarded issuers, by decision and reason.",
+            ["decision", "reason"],
+            registry=self._registry,
+        )
+
     def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """Show a value that is asked for when it is read."""
         Gauge(name, meaning, registry=self._registry).set_function(value)
@@ -38,6 +45,10 @@ class Metrics:
         """A pass has ended."""
         self._passes.labels(key.kind.kind, result).inc()
         self._seconds.labels(key.kind.kind).observe(seconds)
+
+    def decided(self, decision: str, reason: str) -> None:
+        """A CertificateRequest was approved or denied."""
+        self._certificate_requests.labels(decision, reason).inc()
 
     def event(self, kind: str) -> None:
         """A watch brought an event."""

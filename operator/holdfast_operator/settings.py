@@ -10,9 +10,17 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.settings_file import https_url, read_settings_file
 
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+
+
+def _duration(text: str) -> str:
+    """Raises ValueError unless it is one that a certificate can have."""
+    if duration_seconds(text) < 1:
+        raise ValueError(f"expected one such as 24h, found {text}")
+    return text
 
 
 class Settings(BaseSettings):
@@ -35,6 +43,13 @@ class Settings(BaseSettings):
     """SPIFFE trust domain of the certificates that are asked for."""
     cluster_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
     """DNS domain of the cluster."""
+
+    approver_issuers: tuple[Annotated[str, Field(max_length=253, pattern=_DOMAIN)], ...] = ()
+    """ClusterIssuers whose CertificateRequests the operator approves and denies. Empty: it leaves all of them to others."""
+    approver_max_duration: Annotated[str, AfterValidator(_duration)] = "2160h"
+    """The longest certificate that is approved, whatever a policy allows."""
+    approver_cert_manager: Annotated[str, Field(min_length=1)] = "system:serviceaccount:cert-manager:cert-manager"
+    """The user that cert-manager makes requests as: of its requests the namespace alone is known, of others' who asks."""
 
     lease_namespace: Annotated[str, Field(min_length=1, max_length=63)] = "holdfast-system"
     """Namespace of the Lease by which one of several replicas works."""

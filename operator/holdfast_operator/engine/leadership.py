@@ -1,11 +1,12 @@
 """While we hold the Lease the engine works; otherwise it only listens, so that taking over costs no listing of watches.
 
-Owns the order: Lease, engine; engine off, Lease back. Neighbours: `lease`, `engine`; `main` starts and stops it.
+Owns the order: Lease, engine and what works beside it; both off, Lease back. Neighbours: `lease`, `engine`; `main` starts
+and stops it.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 
 from holdfast_operator.engine.engine import Engine
 from holdfast_operator.engine.lease import Elector
@@ -17,11 +18,20 @@ START_AGAIN = 1.0
 """Seconds until the engine is started again after its first listing has failed."""
 
 
-class Leadership:
-    """`new_term`: called before the engine starts, so that the first write opens a term above all others."""
+Loop = Callable[[], Coroutine[None, None, None]]
+"""Works until it is cancelled."""
 
-    def __init__(self, elector: Elector, engine: Engine, new_term: Callable[[], None]) -> None:
-        self._elector, self._engine, self._new_term = elector, engine, new_term
+
+class Leadership:
+    """`new_term`: called before the engine starts, so that the first write opens a term above all others.
+
+    `beside`: what else only the holder of the Lease does.
+    """
+
+    def __init__(
+        self, elector: Elector, engine: Engine, new_term: Callable[[], None], beside: Sequence[Loop] = ()
+    ) -> None:
+        self._elector, self._engine, self._new_term, self._beside = elector, engine, new_term, beside
 
     async def run(self) -> None:
         """Lead whenever possible, until cancelled; then the engine is off and the Lease given back."""
@@ -36,16 +46,15 @@ class Leadership:
     async def _lead(self) -> None:
         """Until the Lease is lost or a newer writer is at work."""
         self._new_term()
-        working = asyncio.create_task(self._work())
-        holding = asyncio.create_task(self._elector.hold())
+        tasks = [asyncio.create_task(loop()) for loop in (self._work, self._elector.hold, *self._beside)]
         try:
-            done, _ = await asyncio.wait((working, holding), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (working, holding):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(working, holding, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self) -> None:
         while True:

@@ -190,7 +190,7 @@ def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
         # Two Certificates were made at the same moment, and neither was there for the other to see.
         return stalled(Reason.SECRET_NAME_TAKEN, f"spec.certificate.secretName: {ready.get('message')}")
     issuing = condition(live, "Issuing")
-    if issuing.get("status") == "False" and issuing.get("reason") == "Failed":
+    if issuing.get("status") == "False" and issuing.get("reason") != "Issued":  # an approver's no has a reason of its own
         return waiting(Reason.CERTIFICATE_FAILED, f"cert-manager: {issuing.get('message')}")
     issuer_ready = condition(observed.issuer or {}, "Ready")
     if issuer_ready and issuer_ready.get("status") != "True":

@@ -12,6 +12,7 @@ from holdfast.policy.evaluate import allowed_anchors
 from holdfast.policy.model import EffectivePolicy
 from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused
 from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan, RenewCertificate
+from holdfast_operator.reconcile.approval import unguarded
 from holdfast_operator.reconcile.certificate import CertificateVerdict, Ruled, find_certificate, judge_certificate
 from holdfast_operator.reconcile.conditions import first_in_the_way, ready, with_kstatus
 from holdfast_operator.reconcile.deletion import plan_deletion
@@ -139,7 +140,8 @@ def _compose(observed: Observed, policy: EffectivePolicy, judged: _Judgement) ->
     }
     suspend = bool(mapping(observed.client.get("spec")).get("suspend"))
     summary = ready(first_in_the_way(findings.values()), suspend=suspend)
-    found = with_kstatus({**findings, ConditionType.TOKEN_ISSUED: token_issued(observed, registration.stored)}, summary)
+    told = {ConditionType.TOKEN_ISSUED: token_issued(observed, registration.stored), **unguarded(observed)}
+    found = with_kstatus({**findings, **told}, summary)
     before = mapping(observed.client.get("status"))
     status = build_status(
         observed,

@@ -17,5 +17,7 @@ class ReconcileSettings:
     """Seconds a deletion waits for a registry that cannot be reached; then the sweep at its return deletes the client."""
     shared_anchors_age: float = 60.0
     """Seconds for which the list of the ClusterIssuers' CA keys is used before it is made anew."""
+    guarded_issuers: frozenset[str] = frozenset()
+    """ClusterIssuers whose requests our approver judges, so that cert-manager must not."""
     config_map_age: float = 60.0
     """Seconds for which a policy's ConfigMap is used when no event says that it changed."""
