@@ -13,12 +13,13 @@ _ACCOUNT = "system:serviceaccount:"
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who created the request, which cert-manager's webhook writes down. `account`: namespace and name, of a ServiceAccount."""
+    """Who created the request, as cert-manager's webhook writes it down."""
 
     username: str
 
     @property
     def account(self) -> tuple[str, str] | None:
+        """Namespace and name of a ServiceAccount; None: it is none."""
         namespace, colon, name = self.username.removeprefix(_ACCOUNT).partition(":")
         return (namespace, name) if self.username.startswith(_ACCOUNT) and colon else None
 
@@ -51,9 +52,7 @@ def read_asked(request: Object) -> Asked:
 def owner_of(child: Object, kind: Kind) -> tuple[str, str] | None:
     """Name and uid of the object of that kind that controls the child, as the child says."""
     for reference in child["metadata"].get("ownerReferences") or ():
-        if reference.get("controller") and (reference.get("apiVersion"), reference.get("kind")) == (
-            kind.api_version,
-            kind.kind,
-        ):
+        written = (reference.get("apiVersion"), reference.get("kind"))
+        if reference.get("controller") and written == (kind.api_version, kind.kind):
             return str(reference.get("name")), str(reference.get("uid"))
     return None

@@ -6,10 +6,12 @@ Owns reading cert-manager's Approved and Denied conditions. Pure. Neighbours: `p
 from collections.abc import Collection
 from typing import Any
 
-from holdfast.api.v1alpha1.conditions import Reason
+from holdfast.api.v1alpha1.conditions import ConditionType, Reason
+from holdfast_operator.reconcile.certificate import find_certificate
 from holdfast_operator.reconcile.finding import Finding, fine
-from holdfast_operator.reconcile.issued import condition
+from holdfast_operator.reconcile.issued import condition, current_request
 from holdfast_operator.reconcile.names import mapping
+from holdfast_operator.reconcile.observed import Observed
 from holdfast_operator.reconcile.ports import Kind, Object
 
 CERT_MANAGER_APPROVER = "cert-manager.io"
@@ -39,22 +41,21 @@ def is_approved_by_cert_manager(request: Object) -> bool:
     return _is_true(approved) and approved.get("reason") == CERT_MANAGER_APPROVER
 
 
-def unguarded(request: Object | None, issuers: Collection[str]) -> Finding | None:
-    """What a client's condition says while its certificate came past our approver; None: nothing to say.
-
-    `request`: the one that the Certificate's current revision came from.
-    """
+def unguarded(observed: Observed) -> dict[ConditionType, Finding]:
+    """What a client's condition says while the certificate that it has came past our approver; empty: nothing to say."""
+    live = find_certificate(observed)
+    request = None if live is None else current_request(live, observed.requests)
     if request is None or not is_approved_by_cert_manager(request):
-        return None
-    issuer = guarded_issuer(request, issuers)
+        return {}
+    issuer = guarded_issuer(request, observed.settings.guarded_issuers)
     if issuer is None:
-        return None
+        return {}
     message = (
-        f"cert-manager itself approved CertificateRequest {request['metadata']['name']}, so any namespace can have ClusterIssuer "
-        f"{issuer} sign any name: leave clusterissuers.cert-manager.io/{issuer} out of cert-manager's approveSignerNames; "
-        "this goes with the next certificate"
+        f"cert-manager itself approved CertificateRequest {request['metadata']['name']}: any namespace can have "
+        f"ClusterIssuer {issuer} sign any name. Leave clusterissuers.cert-manager.io/{issuer} out of cert-manager's "
+        "approveSignerNames; this condition goes with the next certificate"
     )
-    return fine(Reason.APPROVED_BY_CERT_MANAGER, message)
+    return {ConditionType.ISSUER_UNGUARDED: fine(Reason.APPROVED_BY_CERT_MANAGER, message)}
 
 
 def _is_true(found: dict[str, Any]) -> bool:
