@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from holdfast.oauth.jwks import Jwk, JwkError, jwk_set_to_json, parse_jwk_set
 from holdfast.x509.subject import SubjectKind, SubjectRule, SubjectRuleError, parse_subject_rule
@@ -24,6 +24,9 @@ SUBJECT_MEMBERS: Mapping[SubjectKind, str] = {
     SubjectKind.EMAIL: "tls_client_auth_san_email",
 }
 """The one of five by which a `tls_client_auth` client is known (RFC 8705 section 2.1.2)."""
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,21 @@ class InvalidClientMetadata(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The object a registration was made from. `generation` orders writes within a writer's term."""
+    """The object a registration was made from. `generation` orders writes within a writer's term.
+
+    `uid` "": the object is gone and left the registration behind (`deletionPolicy: Orphan`).
+    """
 
     namespace: str
     name: str
     uid: str
     generation: int
     service_account: str
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the registration is an orphan: namespace and name only say where it came from."""
+        return not self.uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +70,16 @@ class TrustAnchor:
 
     der: bytes = field(repr=False)
     shared: bool
+
+    @property
+    def name(self) -> str:
+        """How policies name it."""
+        return anchor_name(self.der)
+
+
+def anchor_name(der: bytes) -> str:
+    """SHA-256, hex, of the whole certificate: how policies and people name a trust anchor."""
+    return hashlib.sha256(der).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +104,15 @@ class TokenFormat(StrEnum):
 
     JWT = "JWT"
     OPAQUE = "Opaque"
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of a registration when its object is deleted."""
+
+    DELETE = "Delete"
+    """It is refused at once, and purged after the server's grace period."""
+    ORPHAN = "Orphan"
+    """It goes on as nobody's, until an object adopts it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +144,7 @@ class ClientMetadata:
     introspection_signed_response_alg: str | None = None
     accept_expired_certificate: bool = False
     token_format: TokenFormat = TokenFormat.JWT
+    deletion_policy: DeletionPolicy = DeletionPolicy.DELETE
 
     @property
     def digest(self) -> str:
@@ -165,6 +196,8 @@ def _add_optional(value: dict[str, Any], client: ClientMetadata) -> None:
         value["holdfast"]["accept_expired_certificate"] = True
     if client.token_format is not TokenFormat.JWT:
         value["holdfast"]["token_format"] = client.token_format.value
+    if client.deletion_policy is not DeletionPolicy.DELETE:
+        value["holdfast"]["deletion_policy"] = client.deletion_policy.value
 
 
 _OPTIONAL_TEXTS = ("jwks_uri", "token_endpoint_auth_signing_alg", "introspection_signed_response_alg")
@@ -212,7 +245,7 @@ class _Reader:
             owner=Owner(
                 namespace=self._text(owner, "namespace", "holdfast.owner."),
                 name=self._text(owner, "name", "holdfast.owner."),
-                uid=self._text(owner, "uid", "holdfast.owner."),
+                uid=self._text(owner, "uid", "holdfast.owner.", empty=True),
                 generation=self._count(owner, "generation", "holdfast.owner."),
                 service_account=self._text(owner, "service_account", "holdfast.owner."),
             ),
@@ -231,7 +264,8 @@ class _Reader:
             **{member: self._optional_text(member) for member in _OPTIONAL_TEXTS},
             accept_expired_certificate="accept_expired_certificate" in self.own
             and self._flag(self.own, "accept_expired_certificate", "holdfast."),
-            token_format=self._token_format(),
+            token_format=self._choice("token_format", TokenFormat.JWT),
+            deletion_policy=self._choice("deletion_policy", DeletionPolicy.DELETE),
         )
         self._check_keys(client)
         if self.problems:
@@ -292,12 +326,13 @@ class _Reader:
             self.problems.append(Problem("jwks", str(error)))
             return None
 
-    def _token_format(self) -> TokenFormat:
-        value = self.own.get("token_format", TokenFormat.JWT.value)
-        if value in set(TokenFormat):
-            return TokenFormat(value)
-        self._say("holdfast.token_format", "JWT or Opaque", value)
-        return TokenFormat.JWT
+    def _choice(self, name: str, default: Choice) -> Choice:
+        """One of an enum's values; left out where it is the default."""
+        choices, value = type(default), self.own.get(name, default.value)
+        if value in set(choices):
+            return choices(value)
+        self._say(f"holdfast.{name}", " or ".join(choices), value)
+        return default
 
     def _check_keys(self, client: ClientMetadata) -> None:
         """Keys come by value or by reference, never both (RFC 7591 section 2), and a reference is https."""

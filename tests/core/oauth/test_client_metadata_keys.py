@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Owner, TokenFormat, from_json, to_json
+from holdfast.oauth.client_metadata import (
+    ClientMetadata,
+    DeletionPolicy,
+    InvalidClientMetadata,
+    Owner,
+    TokenFormat,
+    from_json,
+    to_json,
+)
 from holdfast.oauth.jwks import parse_jwk_set
 from tests.core.oauth.test_jwks import GOOD
 
@@ -32,6 +40,7 @@ CLIENT = ClientMetadata(
     {"jwks_uri": "https://orders.shop.svc/jwks"},
     {"token_endpoint_auth_signing_alg": "ES256", "introspection_signed_response_alg": "PS256"},
     {"accept_expired_certificate": True, "token_format": TokenFormat.OPAQUE},
+    {"deletion_policy": DeletionPolicy.ORPHAN},
 ])  # fmt: skip
 def test_a_registration_is_read_back_as_it_was_written(changes: dict[str, Any]) -> None:
     client = replace(CLIENT, **changes)
@@ -48,6 +57,7 @@ def test_a_registration_is_read_back_as_it_was_written(changes: dict[str, Any]) 
     ({"jwks_uri": 7}, "jwks_uri"),
     ({"token_endpoint_auth_signing_alg": ""}, "token_endpoint_auth_signing_alg"),
     ({"holdfast": {"token_format": "jwt"}}, "holdfast.token_format"),
+    ({"holdfast": {"deletion_policy": "orphan"}}, "holdfast.deletion_policy"),
     ({"holdfast": {"accept_expired_certificate": "yes"}}, "holdfast.accept_expired_certificate"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named_by_member(members: dict[str, Any], field: str) -> None:
