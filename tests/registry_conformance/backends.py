@@ -9,6 +9,7 @@ from holdfast.registry.records import Endpoints
 from holdfast_authserver.admin.app import create_admin_app
 from holdfast_authserver.admin.identity import AdminIdentity
 from holdfast_authserver.registry.keeper import RegistryKeeper, Times
+from holdfast_authserver.registry.revoked_tokens import Bounds
 from holdfast_authserver.transport.context import ListenerContext, TlsFiles
 from holdfast_authserver.transport.listener import Listener, bind
 from holdfast_operator.adapters.admin_api import HttpRegistry
@@ -37,10 +38,16 @@ class MovableClock:
 
 @asynccontextmanager
 async def open_keeper(
-    folder: Path, clock: MovableClock, *, times: Times | None = None, url: str | None = None
+    folder: Path,
+    clock: MovableClock,
+    *,
+    times: Times | None = None,
+    bounds: Bounds | None = None,
+    url: str | None = None,
 ) -> AsyncIterator[RegistryKeeper]:
     """`url`: of the database; None: a SQLite file in `folder`."""
-    keeper = await RegistryKeeper.open(url or f"sqlite+aiosqlite:///{folder / 'registry.db'}", clock, times=times)
+    database = url or f"sqlite+aiosqlite:///{folder / 'registry.db'}"
+    keeper = await RegistryKeeper.open(database, clock, times=times, bounds=bounds)
     keeper.endpoints = ENDPOINTS
     try:
         yield keeper

@@ -65,7 +65,7 @@ class IntrospectionEndpoint:
             return "expired"
         if claims.iat > now + _SKEW:
             return "not yet valid"
-        if keeper.is_revoked(claims.jti):
+        if keeper.revoked.hold(claims.jti, claims.client_id, claims.iat):
             return "revoked"
         if claims.cnf is not None and claims.cnf.x5t_s256 in snapshot.denied_thumbprints:
             return "its certificate is denied"

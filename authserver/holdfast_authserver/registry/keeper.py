@@ -26,6 +26,15 @@ from holdfast_authserver.registry.denials import Denials, read_denials
 from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
 from holdfast_authserver.registry.migrate import TablesUnknown
 from holdfast_authserver.registry.opening import Seen, database_at, open_instance
+from holdfast_authserver.registry.revoked_tokens import (
+    Bounds,
+    RevokedBefore,
+    RevokedToken,
+    RevokedTokens,
+    purge_revocations,
+    read_revocations,
+    revoke,
+)
 from holdfast_authserver.registry.snapshot import Snapshot, apply_changes, apply_departures
 from holdfast_authserver.registry.sqlite_file import FileLost
 from holdfast_authserver.registry.writer import RegistryWriter
@@ -56,7 +65,7 @@ class Times:
 class RegistryKeeper:
     """Made by `open`, ended by `close`. `endpoints` has to be set before the first `writer.describe`."""
 
-    def __init__(self, url: str, clock: Clock, times: Times) -> None:
+    def __init__(self, url: str, clock: Clock, times: Times, bounds: Bounds) -> None:
         self.endpoints: Endpoints | None = None
         self.writer = RegistryWriter(self, clock)
         self.url = url
@@ -64,8 +73,9 @@ class RegistryKeeper:
         self._asked = 0.0
         self._clock = clock
         self._times = times
+        self._bounds = bounds
         self._policies: dict[str, EffectivePolicy] = {}
-        self._revoked: dict[str, datetime] = {}
+        self._revoked = RevokedTokens()
         self._denials = ""
         self._last_tokens = LastTokens()
         self._subscribers: list[Subscriber] = []
@@ -77,12 +87,12 @@ class RegistryKeeper:
         self._trouble = ""
 
     @classmethod
-    async def open(cls, url: str, clock: Clock, *, times: Times | None = None) -> Self:
+    async def open(cls, url: str, clock: Clock, *, times: Times | None = None, bounds: Bounds | None = None) -> Self:
         """`url`: of SQLite, whose broken file is moved aside, or of PostgreSQL.
 
         Raises RegistryOpenError, ValueError (the URL).
         """
-        keeper = cls(url, clock, times or Times())
+        keeper = cls(url, clock, times or Times(), bounds or Bounds())
         await keeper._begin()
         keeper._watching = asyncio.create_task(keeper._watch(), name="registry-watch")
         return keeper
@@ -111,7 +121,7 @@ class RegistryKeeper:
             raise
         database.listen(self._wake.set)
         self._database = database
-        self._policies, self._revoked, self._denials = {}, {}, ""
+        self._policies, self._revoked, self._denials = {}, RevokedTokens(), ""
         self._snapshot = Snapshot(
             revision=-1,
             instance=self._baseline.id,
@@ -139,7 +149,7 @@ class RegistryKeeper:
             if found is None or found.id != old.instance or found.revision < old.revision:
                 raise DatabaseUnavailable(f"{self._database.name} holds another registry than before", lost=True)
             changes, policies = await reading.read_changes(connection, old.revision, self._policies)
-            self._revoked |= await reading.read_revoked(connection, old.revision)
+            self._revoked.add(await read_revocations(connection, old.revision))
             denials = await self._read_denials(connection, found.denials, old)
         for change in changes:
             self._last_tokens.forget(change.client_id)
@@ -187,18 +197,22 @@ class RegistryKeeper:
         """A token was issued. Kept in memory, written once a day for each client."""
         self._last_tokens.record(client_id, at)
 
-    async def revoke_jti(self, jti: str, exp: datetime) -> None:
-        """Refuse this token from now on, in every worker. `exp`: its own expiry. Raises RegistryUnavailable."""
+    async def revoke(self, token: RevokedToken) -> RevokedBefore | None:
+        """Refuse this token from now on, in every worker. Raises RegistryUnavailable.
+
+        The answer is whose tokens were revoked as a whole instead, being too many to be named one by one.
+        """
         async with self._write() as connection:
-            await writing.insert_revoked(connection, jti, exp)
+            entry = await revoke(connection, token, self._bounds, self._clock())
+        if entry is not None:
+            _LOG.warning("client %s: too many revoked tokens; all issued until now are revoked", entry.client_id)
         await self.refresh()
+        return entry
 
-    def is_revoked(self, jti: str) -> bool:
-        return jti in self._revoked
-
-    def revoked_jtis(self) -> Mapping[str, datetime]:
-        """Every revoked token that may still live, with its own expiry."""
-        return MappingProxyType(self._revoked)
+    @property
+    def revoked(self) -> RevokedTokens:
+        """Every revoked token that may still live."""
+        return self._revoked
 
     async def remember_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
         """Whether this client assertion is seen for the first time, in any worker or replica; durable when it returns.
@@ -293,12 +307,13 @@ class RegistryKeeper:
         now = self._clock()
         if now - self.cleaned < self._times.housekeeping:
             return
-        self._revoked = {jti: exp for jti, exp in self._revoked.items() if exp >= now}
+        self._revoked.forget(now)
         self._forget_departed(now - self._times.deleted_clients)
         async with self._database.write() as connection:
             await writing.purge(
                 connection, now=now, grace=self._times.deleted_clients, policy_grace=self._times.unused_policies
             )
+            await purge_revocations(connection, now)
             await purge_assertions(connection, now)
         self.cleaned = now
 

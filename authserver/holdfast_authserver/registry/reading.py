@@ -15,7 +15,7 @@ from holdfast.policy.model import from_json as policy_from_json
 from holdfast.registry.records import ClientSummary, StoredClient
 from holdfast_authserver.registry.claims import Claim, ClaimKind, shortened
 from holdfast_authserver.registry.snapshot import ClientChange
-from holdfast_authserver.registry.tables import claims, clients, instance, policies, revoked_tokens, terms
+from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
 
 _LOG = logging.getLogger(__name__)
 _PAGE = 500  # rows in memory at once
@@ -58,6 +58,18 @@ async def read_client(connection: AsyncConnection, client_id: str) -> StoredClie
     row = await read_row(connection, client_id)
     if row is None or row.deleted_at is not None:
         return None
+    return _stored_client(row)
+
+
+def stored_client(row: Row[Any]) -> StoredClient | None:
+    """None for what this version cannot read: nothing that it could serve, and a put replaces it."""
+    try:
+        return _stored_client(row)
+    except InvalidClientMetadata:
+        return None
+
+
+def _stored_client(row: Row[Any]) -> StoredClient:
     return StoredClient(
         metadata=from_json(row.value),
         digest=row.digest,
@@ -130,12 +142,6 @@ def _change(row: Row[Any], known: Mapping[str, EffectivePolicy]) -> ClientChange
     except InvalidClientMetadata as error:
         _LOG.error("client %s is not served, its registration cannot be read: %s", row.client_id, error)
         return ClientChange(row.client_id, None, None, row.since)
-
-
-async def read_revoked(connection: AsyncConnection, after: int) -> dict[str, datetime]:
-    """Token ids revoked after a revision, with the moment from which the token is expired anyway."""
-    wanted = select(revoked_tokens).where(revoked_tokens.c.revision > after)
-    return {row.jti: row.expires_at for row in await connection.execute(wanted)}
 
 
 async def read_audience_owner(connection: AsyncConnection, audience: str) -> ClientMetadata | None:

@@ -98,8 +98,21 @@ revoked_tokens = Table(
     Column("jti", String(256), primary_key=True),
     Column("expires_at", UtcTime, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("client_id", String(2048), nullable=False, server_default=""),
+    Column("issued_at", BigInteger, nullable=False, server_default="0"),
     Index("revoked_tokens_by_revision", "revision"),
+    Index("revoked_tokens_by_client", "client_id"),
 )
+
+revoked_before = Table(
+    "revoked_before",
+    metadata,
+    Column("client_id", String(2048), primary_key=True),
+    Column("before", BigInteger, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""Clients that lost every token issued earlier than `before`, in seconds since the epoch."""
 
 assertion_ids = Table(
     "assertion_ids",

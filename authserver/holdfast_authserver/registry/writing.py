@@ -11,8 +11,8 @@ from holdfast.oauth.client_metadata import ClientMetadata, to_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import to_json as policy_to_json
 from holdfast_authserver.registry.claims import Claim
-from holdfast_authserver.registry.dialect import insert_or_ignore, insert_or_update
-from holdfast_authserver.registry.tables import claims, clients, instance, policies, revoked_tokens, terms
+from holdfast_authserver.registry.dialect import insert_or_update
+from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
 
 
 async def insert_instance(connection: AsyncConnection, *, id_: str, now: datetime) -> None:
@@ -96,11 +96,6 @@ async def mark_deleted(connection: AsyncConnection, client_id: str, *, term: int
     await connection.execute(delete(claims).where(claims.c.client_id == client_id))
 
 
-async def insert_revoked(connection: AsyncConnection, jti: str, expires_at: datetime) -> None:
-    row = {"jti": jti, "expires_at": expires_at, "revision": await next_revision(connection)}
-    await connection.execute(insert_or_ignore(connection, revoked_tokens, row))
-
-
 async def save_last_tokens(connection: AsyncConnection, seen: dict[str, datetime], interval: timedelta) -> None:
     """Leaves a moment alone that is younger than `interval`: another worker wrote it."""
     for client_id, at in seen.items():
@@ -113,8 +108,7 @@ async def save_last_tokens(connection: AsyncConnection, seen: dict[str, datetime
 
 
 async def purge(connection: AsyncConnection, *, now: datetime, grace: timedelta, policy_grace: timedelta) -> None:
-    """Forget clients deleted long ago, revocations of tokens that are expired, and policies nobody refers to."""
+    """Forget clients deleted long ago, and policies nobody refers to."""
     await connection.execute(delete(clients).where(clients.c.deleted_at < now - grace))
-    await connection.execute(delete(revoked_tokens).where(revoked_tokens.c.expires_at < now))
     used = exists().where(clients.c.policy == policies.c.hash, clients.c.deleted_at.is_(None))
     await connection.execute(delete(policies).where(policies.c.put_at < now - policy_grace, ~used))

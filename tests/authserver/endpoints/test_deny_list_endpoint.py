@@ -1,7 +1,10 @@
 """GET /oauth2/deny-list: what enters it, that it is signed only when it changes, and that our library obeys it."""
 
+import asyncio
 import json
-from datetime import timedelta
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from holdfast.resource_server import (
 )
 from holdfast.resource_server.verification import verified_payload
 from tests.authserver.running import MovingClock, RunningServer, client, running
-from tests.core.x509.authority import Issued
+from tests.core.x509.authority import Authority, Issued
 from tests.rfc8705.expectations import assert_error
 
 
@@ -35,7 +38,7 @@ async def _get(server: RunningServer, **headers: str) -> httpx.Response:
 async def _read(server: RunningServer) -> DenyList:
     async with server.http() as http:
         keys = KeySet.from_json((await http.get(f"{server.issuer}/oauth2/jwks")).content)
-    return DenyList.from_json(json.loads(verified_payload((await _get(server)).text, keys, typ=TYPE)))
+    return DenyList.from_json(json.loads(verified_payload((await _get(server)).text, keys, typ=TYPE, limit=1 << 23)))
 
 
 async def _token(server: RunningServer, certificate: Issued | None = None) -> str:
@@ -171,3 +174,75 @@ async def test_members_are_as_documented(server: RunningServer) -> None:
     members: dict[str, Any] = (await _read(server)).to_json()
 
     assert set(members) == {"iss", "iat", "exp", "valid_from", "complete", "tokens", "clients", "certificates"}
+
+
+_INSERT = "INSERT INTO revoked_tokens (jti, expires_at, revision, client_id, issued_at) VALUES (?, ?, ?, ?, ?)"
+
+
+async def _revoked_before_the_start(folder: Path, clients: list[str], each: int) -> Authority:
+    """A registry in which each of these clients has revoked so many tokens, all of which still live; the server's CA."""
+    async with running(folder) as server:
+        pass
+    end = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
+    rows = ((f"{client_id}-{i}", str(end), 1, client_id, 0) for client_id in clients for i in range(each))
+    database = sqlite3.connect(folder / "registry.db")
+    database.executemany(_INSERT, rows)
+    database.commit()
+    database.close()
+    return server.server_ca
+
+
+async def test_who_revokes_too_many_tokens_loses_all_and_nobody_else_any(tmp_path: Path) -> None:
+    """At introspection, and at an API that follows the deny-list, which stays complete."""
+    authority = await _revoked_before_the_start(tmp_path, ["shop.orders"], 10_000)
+    async with running(tmp_path, server_ca=authority) as server:
+        for client_id in ("shop.orders", "shop.calm"):
+            await server.put(client(client_id, anchors=[server.ca]))
+        mine, calm = server.certificate(), server.certificate("shop.calm")
+        named, unnamed = await _token(server, mine), await _token(server, mine)
+        spared = str((await server.token(calm, "shop.calm")).json()["access_token"])
+        before = await _read(server)
+        await _revoke(server, named)
+        async with asyncio.timeout(5):
+            while (after := await _read(server)).tokens:  # a long list is not made anew at every change
+                await asyncio.sleep(0.05)
+        checks = TokenVerifier(
+            Expected(issuer=server.issuer, audience=server.issuer),
+            jwks := JwksCache(f"{server.issuer}/oauth2/jwks", context=server.tls()),
+            deny_list=DenyListCache(f"{server.issuer}/oauth2/deny-list", server.issuer, jwks),
+        )
+
+        assert (len(before.tokens), before.complete) == (10_000, True)
+        assert (after.tokens, after.complete) == (frozenset(), True)
+        assert (await server.introspect(mine, unnamed)) == {"active": False}
+        assert (await server.introspect(calm, spared, "shop.calm"))["active"] is True
+        with pytest.raises(InvalidToken, match="lost its tokens"):
+            await checks.averify(unnamed, mine.certificate)
+        assert (await checks.averify(spared, calm.certificate)).client_id == "shop.calm"
+    lines = [json.loads(line) for line in server.audit_log.read_text().splitlines()]
+    (told,) = (line for line in lines if line["event"] == "token.revoked")
+    assert (told["all_of"], told["issued_before"]) == ("shop.orders", after.clients[entry("shop.orders")])
+
+
+async def test_a_long_list_is_made_beside_other_requests_and_once_for_all_who_ask(tmp_path: Path) -> None:
+    authority = await _revoked_before_the_start(tmp_path, [f"shop.c{i}" for i in range(8)], 10_000)
+    async with running(tmp_path, server_ca=authority) as server, server.http() as http:
+        stopped, longest = asyncio.Event(), 0.0
+
+        async def watch_the_loop() -> None:
+            nonlocal longest
+            while not stopped.is_set():
+                seen = time.perf_counter()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.perf_counter() - seen)
+
+        watching = asyncio.create_task(watch_the_loop())
+        begun = time.perf_counter()
+        answers = await asyncio.gather(*(http.get(f"{server.issuer}/oauth2/deny-list") for _ in range(5)))
+        took = time.perf_counter() - begun
+        stopped.set()
+        await watching
+
+    assert len({answer.content for answer in answers}) == 1
+    assert len(answers[0].content) > 80_000 * 25
+    assert longest < took / 2

@@ -13,7 +13,9 @@ from sqlalchemy import create_engine
 from holdfast.registry.port import RegistrationRefused
 from holdfast_authserver.registry import migrate as migrate_module
 from holdfast_authserver.registry.migrate import NEWEST, migrate
+from holdfast_authserver.registry.revoked_tokens import Bounds
 from holdfast_authserver.registry.tables import metadata
+from tests.authserver.registry.revoking import is_revoked, revoke
 from tests.registry_conformance.backends import MovableClock, open_keeper
 from tests.registry_conformance.registrations import BUILT_IN, an_api
 
@@ -63,8 +65,22 @@ async def test_what_the_first_form_held_is_served_after_the_migration(tmp_path: 
         assert served.metadata == an_api(trust_anchors=served.metadata.trust_anchors)
         assert served.decision.allowed
         assert list(snapshot.departed) == ["shop.gone"]
-        assert keeper.is_revoked("revoked-1")
+        assert is_revoked(keeper, "revoked-1")
         assert (await keeper.writer.describe()).denials == ""
+
+
+async def test_what_the_second_form_held_is_served_after_the_migration(tmp_path: Path) -> None:
+    """A token that was revoked before revocations were counted by client stays revoked, and is nobody's too many."""
+    shutil.copy(RECORDED / "v0002.db", tmp_path / "registry.db")
+    clock = MovableClock()
+    clock.now = datetime(2026, 11, 1, 13, tzinfo=UTC)
+    async with open_keeper(tmp_path, clock, bounds=Bounds(per_client=1, total=1)) as keeper:
+        assert keeper.revoked.live(clock.now) == ["revoked-1"]
+        assert keeper.snapshot.denied_thumbprints == {"A" * 43}
+
+        await revoke(keeper, "revoked-2", datetime(2026, 11, 1, 14, tzinfo=UTC))
+        assert keeper.revoked.live(clock.now) == ["revoked-1"]
+        assert list(keeper.revoked.before) == ["shop.orders"]
 
 
 async def test_an_audience_too_long_for_an_index_keeps_its_owner(tmp_path: Path) -> None:

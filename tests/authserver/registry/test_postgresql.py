@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from holdfast.registry.port import RegistrationRefused, RegistryUnavailable, StaleTerm
 from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError, Times
 from holdfast_authserver.registry.tables import metadata
+from tests.authserver.registry.revoking import is_revoked, revoke
 from tests.authserver.registry.waiting import until
 from tests.postgresql import PostgresqlServer
 from tests.registry_conformance.backends import MovableClock, open_keeper
@@ -77,8 +78,8 @@ async def test_a_notification_brings_a_change_to_the_other_server(keeper: Regist
         await keeper.writer.put_client(an_api(suspended=True, generation=2), term=term)
         assert await until(lambda: other.snapshot.clients["shop.orders"].metadata.suspended) < 1
 
-        await keeper.revoke_jti("jti-1", clock.now + timedelta(minutes=5))
-        assert await until(lambda: other.is_revoked("jti-1")) < 1
+        await revoke(keeper, "jti-1", clock.now + timedelta(minutes=5))
+        assert await until(lambda: is_revoked(other, "jti-1")) < 1
 
 
 async def test_a_look_brings_a_change_where_no_notification_comes(
@@ -210,7 +211,7 @@ async def test_a_database_that_crashed_comes_back_with_what_was_acknowledged(
         before = keeper.snapshot
         own_server.stop(SIGQUIT)
         with pytest.raises(RegistryUnavailable) as refused:
-            await keeper.revoke_jti("jti-1", clock.now + timedelta(minutes=5))
+            await revoke(keeper, "jti-1", clock.now + timedelta(minutes=5))
         assert refused.value.retry_after
         assert keeper.snapshot.clients is before.clients
 
@@ -238,7 +239,7 @@ async def test_a_database_that_hangs_keeps_nobody_waiting_for_long_and_comes_bac
             own_server.resume()
 
         await until(lambda: keeper.age < 1, 20)
-        await keeper.revoke_jti("jti-1", clock.now + timedelta(minutes=5))
+        await revoke(keeper, "jti-1", clock.now + timedelta(minutes=5))
 
 
 async def test_a_database_that_cannot_be_reached_at_the_start_is_one_line_without_password(clock: MovableClock) -> None:
