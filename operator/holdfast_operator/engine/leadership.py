@@ -28,9 +28,7 @@ class Leadership:
     `beside`: what else only the holder of the Lease does.
     """
 
-    def __init__(
-        self, elector: Elector, engine: Engine, new_term: Callable[[], None], beside: Sequence[Loop] = ()
-    ) -> None:
+    def __init__(self, elector: Elector, engine: Engine, new_term: Callable[[], None], beside: Sequence[Loop] = ()) -> None:
         self._elector, self._engine, self._new_term, self._beside = elector, engine, new_term, beside
 
     async def run(self) -> None:
