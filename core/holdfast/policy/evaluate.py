@@ -5,14 +5,13 @@ client and a policy in, a Decision out. Must not know certificates presented (se
 (see `audience`).
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
+from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.policy.decision import ALLOW, Decision, DenialReason
 from holdfast.policy.model import AllowedSubjects, EffectivePolicy, IssuerName
 from holdfast.x509.patterns import parse_subject_pattern, subject_allowed
@@ -36,20 +35,41 @@ _PLAIN_URI = re.compile(r"[A-Za-z0-9\-._~:/?!$&'()*+,;=%\[\]]+")
 """RFC 3986 without user information and fragment, in which another host could hide."""
 
 
+class Anchor(Protocol):
+    """What policies look at of a trust anchor: `name` as they name it, and whether others may have it sign, too."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shared(self) -> bool: ...
+
+
+AnyAnchor = TypeVar("AnyAnchor", bound=Anchor)
+
+
 def evaluate_client(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     """The first thing that the policy does not allow, or that everything is allowed."""
-    return next((d for d in _decisions(client, policy) if not d.allowed), ALLOW)
+    return next((d for d in client_decisions(client, policy) if not d.allowed), ALLOW)
 
 
-def _decisions(client: ClientMetadata, policy: EffectivePolicy) -> Iterator[Decision]:
+def client_decisions(
+    client: ClientMetadata, policy: EffectivePolicy, anchors: Iterable[Anchor] | None = None
+) -> Iterator[Decision]:
+    """What the policy says of each thing that it looks at, in the order in which people are told.
+
+    `anchors`: what is known of the client's, where that is not the certificates themselves.
+    """
     owner = client.owner
     yield _evaluate_acceptance(policy)
     yield evaluate_client_id(client.client_id, owner.namespace, policy)
     yield _evaluate_method(client, policy)
-    yield _evaluate_tokens(client, policy)
-    yield _evaluate_grants(client, policy)
+    yield _evaluate_binding(client, policy)
+    yield _evaluate_lifetime(client, policy)
+    yield _evaluate_grant_types(client, policy)
+    yield _evaluate_scopes(client, policy)
     yield _evaluate_keys(client)
-    yield _evaluate_authentication(client, policy)
+    yield evaluate_authentication(client, policy, client.trust_anchors if anchors is None else anchors)
     for audience in client.resource_server.audiences if client.resource_server else ():
         yield evaluate_audience(audience, owner.namespace, policy)
 
@@ -73,9 +93,13 @@ def _evaluate_method(client: ClientMetadata, policy: EffectivePolicy) -> Decisio
     )
 
 
-def _evaluate_tokens(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
+def _evaluate_binding(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     if policy.require_certificate_bound and not client.certificate_bound:
         return Decision.deny(DenialReason.BINDING_REQUIRED, "spec.tokens.certificateBound: expected true, found false")
+    return ALLOW
+
+
+def _evaluate_lifetime(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     limit, asked = policy.max_lifetime, client.token_lifetime
     if limit is not None and asked is not None and asked > limit:
         return Decision.deny(
@@ -84,13 +108,17 @@ def _evaluate_tokens(client: ClientMetadata, policy: EffectivePolicy) -> Decisio
     return ALLOW
 
 
-def _evaluate_grants(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
+def _evaluate_grant_types(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     for entry in policy.allowed_grant_types:
         if refused := [grant for grant in client.grant_types if grant not in entry]:
             return Decision.deny(
                 DenialReason.GRANT_TYPE_NOT_ALLOWED,
                 f"spec.grantTypes: expected {', '.join(sorted(entry)) or 'none'}, found {', '.join(refused)}",
             )
+    return ALLOW
+
+
+def _evaluate_scopes(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     for entry in policy.allowed_scopes:
         if refused := [scope for scope in client.scopes if not any(_scope_allowed(scope, p) for p in entry)]:
             return Decision.deny(
@@ -115,37 +143,34 @@ def _evaluate_keys(client: ClientMetadata) -> Decision:
     )
 
 
-def allowed_anchors(anchors: Iterable[TrustAnchor], policy: EffectivePolicy) -> tuple[TrustAnchor, ...]:
+def allowed_anchors(anchors: Iterable[AnyAnchor], policy: EffectivePolicy) -> tuple[AnyAnchor, ...]:
     """Those that every policy which names trust anchors names, compared as whole certificates."""
     found = tuple(anchors)
     if not policy.allowed_anchors:
         return found
-    return tuple(a for a in found if all(anchor_name(a.der) in entry for entry in policy.allowed_anchors))
+    return tuple(a for a in found if all(a.name in entry for entry in policy.allowed_anchors))
 
 
-def anchor_name(der: bytes) -> str:
-    """How policies name a trust anchor: SHA-256, hex, of the whole certificate."""
-    return hashlib.sha256(der).hexdigest()
-
-
-def _evaluate_authentication(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
+def evaluate_authentication(client: ClientMetadata, policy: EffectivePolicy, anchors: Iterable[Anchor]) -> Decision:
+    """Whether the client may claim its subject under these anchors: its own, or as far as they are known."""
+    found = tuple(anchors)
     if client.token_endpoint_auth_method != "tls_client_auth":  # noqa: S105  (a method's name)
         return ALLOW
     if client.subject is None:
         return Decision.deny(
             DenialReason.SUBJECT_MISSING, "spec.authentication.subject: expected one of the five, found none"
         )
-    if not client.trust_anchors:
+    if not found:
         return Decision.deny(DenialReason.TRUST_ANCHOR_MISSING, "no trust anchor is left for this client")
-    anchors = allowed_anchors(client.trust_anchors, policy)
-    if not anchors:
-        return _deny_anchors(client.trust_anchors)
-    shared = any(anchor.shared for anchor in anchors)
+    left = allowed_anchors(found, policy)
+    if not left:
+        return _deny_anchors(found)
+    shared = any(anchor.shared for anchor in left)
     return evaluate_subject(client.subject, client.owner.namespace, client.owner.service_account, policy, shared=shared)
 
 
-def _deny_anchors(anchors: Iterable[TrustAnchor]) -> Decision:
-    found = ", ".join(anchor_name(anchor.der) for anchor in anchors)
+def _deny_anchors(anchors: Iterable[Anchor]) -> Decision:
+    found = ", ".join(anchor.name for anchor in anchors)
     return Decision.deny(
         DenialReason.TRUST_ANCHOR_NOT_ALLOWED,
         "spec.authentication.trustAnchors, or the CA of the issuer: expected a CA certificate that every policy with "

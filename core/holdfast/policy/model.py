@@ -20,6 +20,17 @@ DEFAULT_MIN_EC_BITS = 224
 """The least that is taken where no policy asks for more (RFC 9325 section 4.5); no policy can ask for less."""
 
 
+class PolicyMode(StrEnum):
+    """What follows where a client breaks a policy: it is refused; it is told so; only the policy's status tells.
+
+    Only what is enforced is merged: `Warn` and `Audit` change nothing of what a client may.
+    """
+
+    ENFORCE = "Enforce"
+    WARN = "Warn"
+    AUDIT = "Audit"
+
+
 class DnMatching(StrEnum):
     """How values of distinguished names compare: as RFC 4517 section 4.2.15 has it, or case for case."""
 
@@ -67,6 +78,7 @@ class Policy:
     """One accepted MTLSPolicy as a value. None: this policy does not name the field."""
 
     name: str
+    mode: PolicyMode = PolicyMode.ENFORCE
     allowed_methods: frozenset[str] | None = None
     require_certificate_bound: bool | None = None
     max_lifetime: int | None = None

@@ -15,6 +15,7 @@ from holdfast.policy.model import (
     DnMatching,
     EffectivePolicy,
     Policy,
+    PolicyMode,
     RevocationMode,
 )
 
@@ -31,11 +32,18 @@ _CONJUNCTIONS = (
 """Fields of both models of which every entry has to agree."""
 
 
+def enforced(policies: Iterable[Policy]) -> tuple[Policy, ...]:
+    """Those that are merged: what a policy in another mode says is told (`attribution`) and changes nothing."""
+    return tuple(p for p in policies if p.mode is PolicyMode.ENFORCE)
+
+
 def resolve(
     policies: Iterable[Policy], *, trust_domain: str, cluster_domain: str, unaccepted: Iterable[str] = ()
 ) -> EffectivePolicy:
-    """The effective policy. `unaccepted`: names of matching policies that were never accepted; they deny everything."""
+    """The effective policy of policies that are enforced. `unaccepted`: names of matching policies that were never
+    accepted; they deny everything."""
     found = sorted(policies, key=lambda p: p.name)
+    assert all(p.mode is PolicyMode.ENFORCE for p in found), "only what is enforced is merged"
     methods = _named(found, "allowed_methods")
     bound = _named(found, "require_certificate_bound")
     return EffectivePolicy(
@@ -62,5 +70,5 @@ def _named(policies: Iterable[Policy], field: str) -> list[Any]:
 
 
 def denied_thumbprints(policies: Iterable[Policy]) -> frozenset[str]:
-    """What any accepted policy denies is denied to everybody: a stolen certificate is nobody's."""
-    return frozenset().union(*(policy.denied_thumbprints for policy in policies))
+    """What any enforced policy denies is denied to everybody: a stolen certificate is nobody's."""
+    return frozenset().union(*(policy.denied_thumbprints for policy in enforced(policies)))

@@ -90,6 +90,8 @@ class Denials:
     def _lists(self, policy: PolicyInForce) -> tuple[bytes, ...] | None:
         if policy.policy is None:
             return ()  # never accepted: it brings nothing, and denies whom it selects
+        if not policy.enforced:
+            return ()
         return policy.lists if policy.lists is not None else self._read.get(policy.name)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from holdfast.api.v1alpha1.conditions import Reason, reason
 from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.policy.certificate import evaluate_certificate
-from holdfast.policy.decision import ALLOW, Decision, DenialReason
+from holdfast.policy.decision import ALLOW, Decision
 from holdfast.policy.evaluate import evaluate_client
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import RefusalReason, RegistrationRefused

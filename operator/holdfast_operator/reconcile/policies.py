@@ -13,10 +13,9 @@ from typing import Any
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.convert import parse_mtls_policy, to_policy
-from holdfast.oauth.client_metadata import TrustAnchor
-from holdfast.policy.evaluate import anchor_name
-from holdfast.policy.model import AllowedSubjects, EffectivePolicy, Policy
-from holdfast.policy.resolve import resolve
+from holdfast.oauth.client_metadata import TrustAnchor, anchor_name
+from holdfast.policy.model import AllowedSubjects, EffectivePolicy, Policy, PolicyMode
+from holdfast.policy.resolve import enforced, resolve
 from holdfast.x509.certificate import Certificate
 from holdfast.x509.patterns import parse_subject_pattern
 from holdfast.x509.subject import SubjectKind, SubjectRuleError
@@ -56,6 +55,19 @@ class PolicyInForce:
     """Why the spec as it stands now cannot be accepted; None when it is the form in force."""
     anchors: tuple[bytes, ...] = ()
     lists: tuple[bytes, ...] | None = ()
+
+    @property
+    def mode(self) -> PolicyMode:
+        """Of a policy that was never accepted: as it is written, and where that cannot be read it is enforced."""
+        if self.policy is not None:
+            return self.policy.mode
+        written = self.form.get("mode")
+        return next((mode for mode in PolicyMode if mode.value == written), PolicyMode.ENFORCE)
+
+    @property
+    def enforced(self) -> bool:
+        """Whether it changes what clients may; else it only tells."""
+        return self.mode is PolicyMode.ENFORCE
 
     def matches(self, namespace_labels: Mapping[str, str], client_labels: Mapping[str, str]) -> bool:
         """Whether it rules a client with these labels."""
@@ -128,27 +140,27 @@ def effective_policy(
     client_labels: Mapping[str, str],
     settings: ReconcileSettings,
 ) -> EffectivePolicy:
-    """What all policies that match a client come to."""
+    """What all policies that match a client, and are enforced, come to."""
     matching = [p for p in policies if p.matches(namespace_labels, client_labels)]
     return resolve(
-        (p.policy for p in matching if p.policy is not None),
+        enforced(p.policy for p in matching if p.policy is not None),
         trust_domain=settings.trust_domain,
         cluster_domain=settings.cluster_domain,
-        unaccepted=[p.name for p in matching if p.policy is None],
+        unaccepted=[p.name for p in matching if p.policy is None and p.enforced],
     )
 
 
 def policy_anchors(
     policies: Iterable[PolicyInForce], namespace_labels: Mapping[str, str], client_labels: Mapping[str, str]
 ) -> tuple[TrustAnchor, ...]:
-    """The anchors of all policies that match a client; others have certificates under them, too."""
-    matching = (p for p in policies if p.matches(namespace_labels, client_labels))
+    """The anchors of all enforced policies that match a client; others have certificates under them, too."""
+    matching = (p for p in policies if p.enforced and p.matches(namespace_labels, client_labels))
     return tuple(TrustAnchor(der=der, shared=True) for der in dict.fromkeys(d for p in matching for d in p.anchors))
 
 
 def pinned_keys(policies: Iterable[PolicyInForce]) -> frozenset[str]:
-    """SHA-256 of the public key of every anchor that a policy names: such an anchor is shared wherever it is written."""
-    return frozenset(Certificate.from_der(der).spki_sha256 for policy in policies for der in policy.anchors)
+    """SHA-256 of the public key of every anchor that an enforced policy names: it is shared wherever it is written."""
+    return frozenset(Certificate.from_der(der).spki_sha256 for p in policies if p.enforced for der in p.anchors)
 
 
 def _last_accepted(obj: Object) -> Mapping[str, Any] | None:

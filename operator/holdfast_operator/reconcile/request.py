@@ -6,7 +6,7 @@ Owns the way from the manifest to `ClientMetadata`. Whether the client may have 
 from dataclasses import dataclass
 
 from holdfast.api.v1alpha1.convert import duration_seconds, parse_oauth_client, registered_keys, subject_rule
-from holdfast.api.v1alpha1.oauth_client import ConfigMapKey, OAuthClient
+from holdfast.api.v1alpha1.oauth_client import DEFAULT_CERTIFICATE_DURATION, ConfigMapKey, OAuthClient
 from holdfast.api.v1alpha1.oauth_client import ResourceServer as WrittenResourceServer
 from holdfast.oauth.client_metadata import (
     AllowedRequester,
@@ -17,6 +17,8 @@ from holdfast.oauth.client_metadata import (
     TrustAnchor,
 )
 from holdfast.oauth.jwks import Jwk
+from holdfast.policy.certificate import AskedCertificate
+from holdfast.policy.model import IssuerName
 from holdfast.x509.subject import SubjectKind, SubjectRule, parse_subject_rule
 from holdfast_operator.reconcile.certificate_intent import spiffe_id
 from holdfast_operator.reconcile.ports import Object
@@ -54,6 +56,22 @@ def read_request(obj: Object, trust_domain: str) -> ClientRequest:
     if client.spec.certificate is None:
         raise ValueError("spec.authentication.subject: expected one of the five without spec.certificate, found none")
     return ClientRequest(client, parse_subject_rule(SubjectKind.URI, spiffe_id(client, trust_domain)))
+
+
+def asked_certificate(request: ClientRequest) -> AskedCertificate | None:
+    """What is asked of cert-manager, for policies to judge before it is; None: the client brings its own."""
+    wanted = request.client.spec.certificate
+    if wanted is None:
+        return None
+    reference, key = wanted.issuer_ref, wanted.private_key
+    return AskedCertificate(
+        issuer=IssuerName(name=reference.name, kind=reference.kind, group=reference.group),
+        duration=None if wanted.duration is None else duration_seconds(wanted.duration),
+        default_duration=DEFAULT_CERTIFICATE_DURATION,
+        renew_before=None if wanted.renew_before is None else duration_seconds(wanted.renew_before),
+        algorithm=key.algorithm,
+        bits=key.size,
+    )
 
 
 def client_metadata(request: ClientRequest, anchors: tuple[TrustAnchor, ...], policy: str) -> ClientMetadata:

@@ -8,7 +8,7 @@ import pytest
 from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
 from holdfast.policy.certificate import default_bits, default_duration, evaluate_duration, evaluate_key
 from holdfast.policy.decision import DenialReason
-from holdfast.policy.evaluate import allowed_anchors, anchor_name, evaluate_client
+from holdfast.policy.evaluate import allowed_anchors, evaluate_client
 from holdfast.policy.model import Policy
 from tests.registry_conformance.registrations import a_client, a_policy, an_anchor
 
@@ -19,7 +19,7 @@ ASSERTIONS = Policy(name="a", allowed_methods=frozenset({"private_key_jwt", "sel
 
 
 def _named(*anchors: TrustAnchor) -> frozenset[str]:
-    return frozenset(anchor_name(anchor.der) for anchor in anchors)
+    return frozenset(anchor.name for anchor in anchors)
 
 
 @pytest.mark.parametrize(("changes", "policies", "reason", "words"), [
@@ -32,7 +32,7 @@ def _named(*anchors: TrustAnchor) -> frozenset[str]:
     ({"scopes": ("a",)}, [Policy(name="p", allowed_scopes=frozenset({"*"})), Policy(name="q", allowed_scopes=frozenset())],
      DenialReason.SCOPE_NOT_ALLOWED, ["none", "found a"]),
     ({"trust_anchors": (OWN,)}, [Policy(name="p", allowed_anchors=_named(OTHER))],
-     DenialReason.TRUST_ANCHOR_NOT_ALLOWED, ["trustAnchors", anchor_name(OWN.der)]),
+     DenialReason.TRUST_ANCHOR_NOT_ALLOWED, ["trustAnchors", OWN.name]),
     ({"trust_anchors": (OWN, OTHER)}, [Policy(name="p", allowed_anchors=_named(OTHER)),
                                        Policy(name="q", allowed_anchors=_named(OWN))],
      DenialReason.TRUST_ANCHOR_NOT_ALLOWED, ["every policy"]),

@@ -11,70 +11,14 @@ from hypothesis import strategies as st
 from holdfast.policy.evaluate import evaluate_client
 from holdfast.policy.model import MTLS_METHODS, AllowedSubjects, EffectivePolicy, IssuerName, Policy, from_json, to_json
 from holdfast.policy.resolve import resolve
-from holdfast.x509.subject import SubjectKind, parse_subject_rule
-from tests.registry_conformance.registrations import a_client, an_api
+from tests.core.policy.policies import ANY, CLIENTS, COMPLETE, METHODS, NAMES
+from tests.registry_conformance.registrations import a_client
 
-METHODS = ("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt")
 CONJUNCTIONS = ("allowed_subjects", "allowed_issuers", "allowed_resources", "allowed_audiences", "allowed_client_ids")
-
-
-def _some(*values: str) -> st.SearchStrategy[frozenset[str]]:
-    return st.frozensets(st.sampled_from(values))
-
-
-def _tuples(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
-    return _some(*values).map(lambda found: tuple(sorted(found)))
-
-
-SUBJECTS = st.builds(
-    AllowedSubjects,
-    uris=_tuples(
-        "spiffe://cluster.local/ns/{namespace}/sa/*", "spiffe://cluster.local/ns/shop/sa/orders", "https://x.org/*"
-    ),
-    dns_names=_tuples("*.example.org", "{serviceAccount}.{namespace}.example.org"),
-    ip_addresses=_tuples("10.0.0.0/8"),
-)
-FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "allowed_methods": _some(*METHODS),
-    "require_certificate_bound": st.booleans(),
-    "max_lifetime": st.integers(1, 3600),
-    "allowed_subjects": SUBJECTS,
-    "allowed_issuers": st.frozensets(st.builds(IssuerName, name=st.sampled_from(["a", "b"]))),
-    "allowed_resources": _some("https://a.org", "https://b.org"),
-    "allowed_audiences": _some("https://a.org", "https://*.org"),
-    "allowed_client_ids": _some("legacy-*", "legacy-1"),
-}
-NAMES = st.sampled_from(["one", "two", "three", "four"])
-COMPLETE = st.builds(Policy, name=NAMES, **FIELDS)
-"""Policies that name every field."""
-ANY = st.builds(Policy, name=NAMES, **{field: st.none() | values for field, values in FIELDS.items()})
 
 
 def _resolve(*policies: Policy) -> EffectivePolicy:
     return resolve(policies, trust_domain="cluster.local", cluster_domain="cluster.local")
-
-
-CLIENTS = st.builds(
-    lambda client, subject, method, bound, lifetime, client_id: replace(
-        client,
-        subject=subject if method == "tls_client_auth" else None,
-        token_endpoint_auth_method=method,
-        certificate_bound=bound,
-        token_lifetime=lifetime,
-        client_id=client_id,
-    ),
-    st.sampled_from([a_client(), an_api(), an_api("shop", "orders", "https://a.org")]),
-    st.sampled_from([
-        parse_subject_rule(SubjectKind.URI, "spiffe://cluster.local/ns/shop/sa/orders"),
-        parse_subject_rule(SubjectKind.URI, "spiffe://cluster.local/ns/fin/sa/orders"),
-        parse_subject_rule(SubjectKind.DNS, "orders.shop.example.org"),
-        parse_subject_rule(SubjectKind.IP, "10.1.1.1"),
-    ]),
-    st.sampled_from(METHODS),
-    st.booleans(),
-    st.none() | st.integers(1, 3600),
-    st.sampled_from(["shop.orders", "legacy-1"]),
-)  # fmt: skip
 
 
 @given(st.lists(ANY, max_size=4), st.randoms())

@@ -17,7 +17,7 @@ from holdfast.api.v1alpha1.mtls_policy import MTLSPolicy
 from holdfast.api.v1alpha1.oauth_client import Authentication, OAuthClient, SubjectRule
 from holdfast.oauth.client_metadata import Problem
 from holdfast.oauth.jwks import Jwk, JwkError, parse_jwk_set
-from holdfast.policy.model import AllowedSubjects, DnMatching, IssuerName, Policy, RevocationMode
+from holdfast.policy.model import AllowedSubjects, DnMatching, IssuerName, Policy, PolicyMode, RevocationMode
 from holdfast.x509 import subject as x509
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -116,6 +116,7 @@ def to_policy(policy: MTLSPolicy, allowed_anchors: frozenset[str] | None = None)
     grants = spec.grants or written.PolicyGrants()
     return Policy(
         name=policy.metadata.name,
+        mode=PolicyMode(spec.mode),
         allowed_methods=_set(authentication.allowed_methods),
         require_certificate_bound=tokens.require_certificate_bound,
         max_lifetime=None if tokens.max_lifetime is None else duration_seconds(tokens.max_lifetime),

@@ -253,8 +253,10 @@ class MTLSPolicySpec(Part):
     """Namespaces whose clients are meant. Default: all."""
     client_selector: LabelSelector | None = None
     """OAuthClients that are meant, by labels which their authors write. Default: all."""
-    mode: Literal["Enforce"] = "Enforce"
-    """`Enforce`: clients that break the policy are refused."""
+    mode: Literal["Enforce", "Warn", "Audit"] = "Enforce"
+    """What follows where a client breaks the policy. `Enforce`: it is refused. `Warn`: it works, and its own `Accepted` says
+    `PolicyWarning`. `Audit`: it works, and only `status.violations` tells. What a policy in `Warn` or `Audit` names, down to
+    denied thumbprints, CRLs and trust anchors, changes nothing of what clients may."""
     authentication: PolicyAuthentication | None = None
     """How clients may prove who they are."""
     tokens: PolicyTokens | None = None
@@ -277,12 +279,12 @@ class Violation(Part):
 
 
 class Violations(Part):
-    """Clients that break the policy."""
+    """Clients that break the policy, or would if it were enforced."""
 
     count: Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})] = 0
     """How many there are."""
-    first: Annotated[tuple[Violation, ...], Field(max_length=10, json_schema_extra=ATOMIC)] = ()
-    """The first ten, by namespace and name."""
+    first: Annotated[tuple[Violation, ...], Field(max_length=20, json_schema_extra=ATOMIC)] = ()
+    """The first twenty, by namespace and name."""
 
 
 class LastAccepted(Part):
