@@ -68,7 +68,7 @@ def _self_signed(ders: Sequence[bytes], client: ServedClient, served: Served, at
         seen = f"the server fetches them from {client.metadata.jwks_uri}; they are not looked at here"
         yield Step(_REGISTERED, f"{leaf.x5t_s256} among those of jwks_uri", seen, None)
         return
-    found = registered_certificate(keys, leaf.x5t_s256)
+    found = registered_certificate(keys, leaf.x5t_s256, at)
     yield Step(_REGISTERED, f"one of {_thumbprints(keys)}", leaf.x5t_s256, found is not None)
     if found is not None:
         yield _validity(found, at, ends=not client.metadata.accept_expired_certificate)

@@ -49,6 +49,7 @@ def test_the_certificate_asks_for_the_spiffe_id_of_the_service_account() -> None
         "issuerRef": {"name": "workloads", "kind": "ClusterIssuer", "group": "cert-manager.io"},
         "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
         "usages": ["client auth", "digital signature"],
+        "revisionHistoryLimit": 2,
         "duration": "86400s",
         "renewBefore": "28800s",
         "uris": ["spiffe://cluster.local/ns/shop/sa/till"],
@@ -87,7 +88,7 @@ def test_the_certificate_asks_for_what_the_subject_rule_needs(subject: Object, f
 def test_an_equal_certificate_is_not_applied_again_even_if_durations_are_written_differently() -> None:
     intent = applied(observed())
     live = issued_certificate(intent)
-    live["spec"] = {**live["spec"], "duration": "24h0m0s", "renewBefore": "8h0m0s", "revisionHistoryLimit": 1}
+    live["spec"] = {**live["spec"], "duration": "24h0m0s", "renewBefore": "8h0m0s"}
 
     assert not [a for a in plan(observed(certificates=(live,))).actions if isinstance(a, ApplyCertificate)]
 

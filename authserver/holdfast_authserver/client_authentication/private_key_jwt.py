@@ -4,6 +4,7 @@ Owns the choice of the key, the signature and the one use. The certificate of th
 token can be bound to it (RFC 8705 section 3). Neighbours: `assertion` reads and judges claims, `registered_keys` finds keys.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from holdfast.oauth.errors import InvalidClient, TemporarilyUnavailable
 from holdfast.oauth.jwks import ALGORITHMS, Jwk
 from holdfast.oauth.refusal import Refusal
 from holdfast.registry.port import RegistryUnavailable
-from holdfast_authserver.client_authentication.assertion import Assertion, check_claims, read_assertion
+from holdfast_authserver.client_authentication.assertion import Assertion, OneUse, check_claims, read_assertion
 from holdfast_authserver.client_authentication.binding_certificate import BindingCertificates
 from holdfast_authserver.client_authentication.presented import JWT_BEARER, PresentedCredentials
 from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
@@ -28,6 +29,10 @@ _NOBODYS_KEY = ec.generate_private_key(ec.SECP256R1()).public_key()
 
 class AssertionMemory(Protocol):
     """Remembers which assertions were used, for every worker and replica, over restarts."""
+
+    @property
+    def remembers_since(self) -> datetime:
+        """What was used earlier is forgotten: it was in a registry that is lost."""
 
     async def remember_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
         """False: it was used before. Raises RegistryUnavailable."""
@@ -54,7 +59,7 @@ class PrivateKeyJwt:
         assertion = read_assertion(presented.assertion)
         await self._check_signature(client, assertion, at)
         once = check_claims(assertion.claims, client_id=client_id, issuer=self._issuer, at=at)
-        await self._use_up(client_id, once.jti, once.expires)  # last: a refused one may be sent again, mended
+        await self._use_up(client_id, once)  # last: a refused one may be sent again, mended
         return None if presented.chain is None else self._certificates.end_of(presented.chain, at)
 
     async def _check_signature(self, client: ServedClient, assertion: Assertion, at: datetime) -> None:
@@ -63,15 +68,15 @@ class PrivateKeyJwt:
         if algorithm not in self.algorithms or registered not in (None, algorithm):
             expected = registered or ", ".join(self.algorithms)
             raise _unsigned(f"alg: expected {expected}, found {algorithm:.40}")
-        key = await self._keys.find(client, lambda keys: key_for(keys, kid, algorithm), at)
+        key = await self._keys.find(client, lambda keys: key_for(keys, kid, algorithm, at), at)
         if key is None:
             raise _unsigned(f"kid {kid!r:.80} with alg {algorithm} is none of the client's keys")
         if not _verifies(assertion, key.key):
             raise _unsigned(f"the signature is not by the client's key {kid!r:.80}")
 
-    async def _use_up(self, client_id: str, jti: str, expires: datetime) -> None:
+    async def _use_up(self, client_id: str, once: OneUse) -> None:
         try:
-            fresh = await self._memory.remember_assertion(client_id, jti, expires)
+            fresh = await self._memory.remember_assertion(client_id, once.jti, once.expires)
         except RegistryUnavailable as error:
             raise TemporarilyUnavailable(
                 f"used assertions: {error}",
@@ -80,6 +85,19 @@ class PrivateKeyJwt:
             ) from error
         if not fresh:
             raise InvalidClient("assertion: jti: it was used before", reason=Refusal.ASSERTION_REPLAYED)
+        self._check_memory(once)  # after it was written: the registry may have been lost just then
+
+    def _check_memory(self, once: OneUse) -> None:
+        """One that may be older than the registry may have been used in an earlier one. A new one is let in."""
+        since = self._memory.remembers_since
+        missing = since.timestamp() - once.earliest
+        if missing > 0:
+            raise TemporarilyUnavailable(
+                f"assertion: it may be {missing:.0f} s older than this registry, which began at {since.isoformat()}; "
+                "expected a new one, with iat",
+                retry_after=max(1, math.ceil(missing)),
+                reason=Refusal.ASSERTION_FORGOTTEN,
+            )
 
     def refuse_like_a_wrong_one(self, text: str) -> None:
         """Spend on an assertion of nobody what a wrong one of a client costs, so that time does not tell (E-02).
@@ -90,9 +108,12 @@ class PrivateKeyJwt:
         _verifies(Assertion({"alg": "ES256"}, {}, assertion.signed, assertion.signature), _NOBODYS_KEY)
 
 
-def key_for(keys: tuple[Jwk, ...], kid: str | None, algorithm: str) -> Jwk | None:
-    """The one key with this `kid` that may verify `algorithm`. Without a `kid` the set must hold one key alone (A-07)."""
-    usable = [key for key in keys if key.for_signatures]
+def key_for(keys: tuple[Jwk, ...], kid: str | None, algorithm: str, at: datetime) -> Jwk | None:
+    """The one key with this `kid` that may verify `algorithm`. Without a `kid` the set must hold one key alone (A-07).
+
+    A key that has ended by its own `exp` is none.
+    """
+    usable = [key for key in keys if key.for_signatures and key.counts_at(at)]
     fitting = [key for key in usable if (kid is None or key.kid == kid) and algorithm in key.algorithms]
     if len(fitting) != 1 or (kid is None and len(usable) != 1):
         return None

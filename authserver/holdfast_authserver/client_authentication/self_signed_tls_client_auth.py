@@ -30,7 +30,7 @@ class SelfSignedTlsClientAuth:
         if chain is None:
             raise InvalidClient("no client certificate on the connection", reason=Refusal.NO_CERTIFICATE)
         thumbprint = chain.thumbprint  # of the leaf alone, whatever was sent besides (M-46)
-        certificate = await self._keys.find(client, lambda keys: registered_certificate(keys, thumbprint), at)
+        certificate = await self._keys.find(client, lambda keys: registered_certificate(keys, thumbprint, at), at)
         if certificate is None:
             raise InvalidClient(
                 f"certificate {thumbprint} is none of those the client registered",
@@ -47,11 +47,14 @@ class SelfSignedTlsClientAuth:
         return certificate.not_after
 
 
-def registered_certificate(keys: tuple[Jwk, ...], thumbprint: str) -> Certificate | None:
-    """The registered certificate with this SHA-256 over its DER, compared in constant time. Keys without one are skipped."""
+def registered_certificate(keys: tuple[Jwk, ...], thumbprint: str, at: datetime) -> Certificate | None:
+    """The registered certificate with this SHA-256 over its DER, compared in constant time.
+
+    Keys without one are skipped, and those that have ended by their own `exp`: such is one that a renewal has replaced.
+    """
     found = None
     for key in keys:
         certificate = key.certificate
-        if certificate is not None and thumbprints_equal(certificate.x5t_s256, thumbprint):
+        if certificate is not None and thumbprints_equal(certificate.x5t_s256, thumbprint) and key.counts_at(at):
             found = certificate
     return found

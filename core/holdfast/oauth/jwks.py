@@ -9,6 +9,7 @@ import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +85,23 @@ class Jwk:
         return self._members.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
 
     @cached_property
+    def expires_at(self) -> datetime | None:
+        """From when it counts no more (`exp`, OpenID Federation 1.0 section 8.7.2); None: never by itself."""
+        value = self._members.get("exp")
+        if value is None:
+            return None
+        try:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return datetime.fromtimestamp(value, UTC)
+        except (ValueError, OverflowError, OSError):
+            pass
+        raise JwkError(f"exp: expected seconds since 1970, found {value!r:.40}")
+
+    def counts_at(self, at: datetime) -> bool:
+        """Whether its own `exp` leaves it in force."""
+        return self.expires_at is None or at < self.expires_at
+
+    @cached_property
     def key(self) -> Any:
         """The public key as `cryptography` has it."""
         try:
@@ -116,6 +134,7 @@ class Jwk:
             raise JwkError(f"expected a public key, found the private member {private[0]}")
         if "kid" in members and self.kid is None:
             raise JwkError(f"kid: expected a string, found {type(members['kid']).__name__}")
+        _ = self.expires_at
         if not self.algorithms:
             found = ", ".join(f"{name} {members.get(name)!r:.40}" for name in ("kty", "crv", "alg"))
             raise JwkError(f"expected a key for one of {', '.join(ALGORITHMS)}, found {found}")

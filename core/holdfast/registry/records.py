@@ -11,7 +11,8 @@ class RegistryDescription:
     """`instance` changes when the store is a new one; `revision` grows with each change; `digest` covers all live
     clients and the policies they refer to, so that equal digests mean equal content. `term`: the latest writer's.
     `confirmed`: a writer has compared the whole registry with its objects since this server started. `denials`: digest of
-    the denied certificates and CRLs (`registry.digest.denials_digest`)."""
+    the denied certificates and CRLs (`registry.digest.denials_digest`). `token_lifetime`: seconds that a token lives where
+    neither client nor policy says how long."""
 
     instance: str
     revision: int
@@ -20,6 +21,7 @@ class RegistryDescription:
     confirmed: bool
     endpoints: "Endpoints"
     denials: str = ""
+    token_lifetime: int = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ def description_to_json(description: RegistryDescription) -> dict[str, Any]:
 
 def description_from_json(value: object) -> RegistryDescription:
     return _read("registry", value, _description)
+        "token_lifetime": description.token_lifetime,
 
 
 def _description(value: Mapping[str, Any]) -> RegistryDescription:
@@ -88,6 +89,7 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
 
 def stored_client_to_json(client: StoredClient) -> dict[str, Any]:
     return {
+        token_lifetime=_whole(value, "token_lifetime") if "token_lifetime" in value else 300,
         "client": to_json(client.metadata),
         "digest": client.digest,
         "revision": client.revision,

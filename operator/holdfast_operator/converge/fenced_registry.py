@@ -12,7 +12,7 @@ from typing import TypeVar
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import Registry, RegistryError, StaleTerm
-from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
+from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ class FencedRegistry:
         self._seen = seen
         return seen
 
-    async def endpoints(self) -> Endpoints:
-        """Where clients go, as last described. Raises RegistryUnavailable."""
-        return (self._seen or await self.describe()).endpoints
+    async def described(self) -> RegistryDescription:
+        """As last described, which is enough for what does not change while a server runs. Raises RegistryUnavailable."""
+        return self._seen or await self.describe()
 
     async def get(self, client_id: str) -> StoredClient | None:
         """The live record. Raises RegistryUnavailable."""

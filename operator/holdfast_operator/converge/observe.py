@@ -10,7 +10,7 @@ from typing import Protocol
 
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.registry.port import RegistryUnavailable
-from holdfast.registry.records import Endpoints, StoredClient
+from holdfast.registry.records import RegistryDescription, StoredClient
 from holdfast_operator.converge.concurrency import together
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.shared_anchors import SharedAnchors
@@ -24,8 +24,8 @@ from holdfast_operator.reconcile.settings import ReconcileSettings
 class RegistryReads(Protocol):
     """What an observation asks of the registry. Every method may raise RegistryUnavailable."""
 
-    async def endpoints(self) -> Endpoints:
-        """Where clients go."""
+    async def described(self) -> RegistryDescription:
+        """What it says of itself, as last asked: where clients go, and how long a token lives by default."""
 
     async def get(self, client_id: str) -> StoredClient | None:
         """The live record."""
@@ -79,13 +79,16 @@ async def observe(
 async def _registry(registry: RegistryReads, client: Object, resources: Iterable[str]) -> RegistrySeen | RegistryUnreachable:
     try:
         async with together() as group:
-            endpoints = group.create_task(registry.endpoints())
+            described = group.create_task(registry.described())
             stored = group.create_task(registry.get(client_id_of(client)))
             owners = {r: group.create_task(registry.audience_owner(r)) for r in resources}
     except RegistryUnavailable as error:
         return RegistryUnreachable(message=str(error), retry_after=error.retry_after)
     found = {resource: owner.result() for resource, owner in owners.items()}
-    return RegistrySeen(endpoints=endpoints.result(), stored=stored.result(), owners=found)
+    seen = described.result()
+    return RegistrySeen(
+        endpoints=seen.endpoints, stored=stored.result(), token_lifetime=seen.token_lifetime, owners=found
+    )
 
 
 async def _policies(
@@ -111,14 +114,16 @@ async def _issued(cluster: ClusterReads, client: Object, refers: References) -> 
 
 
 async def _requests(cluster: ClusterReads, certificate: Object) -> Objects:
-    """The request by the name that cert-manager gives it; where it has another, by the Certificate's labels."""
+    """Two requests by the names that cert-manager gives them; where they have others, by the Certificate's labels."""
     namespace, name = certificate["metadata"]["namespace"], certificate["metadata"]["name"]
     revision = (certificate.get("status") or {}).get("revision")
     if revision is None:
         return ()
-    named = await cluster.get(Kind.CERTIFICATE_REQUEST, namespace, f"{name}-{revision}")
-    if named is not None and current_request(certificate, (named,)) is not None:
-        return (named,)
+    wanted = [f"{name}-{number}" for number in (revision, revision - 1) if number > 0]
+    found = await asyncio.gather(*(cluster.get(Kind.CERTIFICATE_REQUEST, namespace, each) for each in wanted))
+    named = tuple(request for request in found if request is not None)
+    if current_request(certificate, named) is not None:
+        return named
     labelled = await cluster.list(Kind.CERTIFICATE_REQUEST, namespace, {CLIENT_LABEL: name})
     if current_request(certificate, labelled) is not None:
         return tuple(labelled)

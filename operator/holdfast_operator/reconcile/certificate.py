@@ -11,6 +11,7 @@ from datetime import datetime
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.oauth_client import Certificate as Wanted
 from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.oauth.jwks import Jwk, JwkError
 from holdfast.policy.evaluate import allowed_anchors
 from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
@@ -26,10 +27,22 @@ from holdfast_operator.reconcile.anchors import (
 )
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
-from holdfast_operator.reconcile.issued import Issued, condition, current_request, moment, read_issued, timestamp
+from holdfast_operator.reconcile.issued import (
+    Issued,
+    condition,
+    current_request,
+    issued_at,
+    moment,
+    previous_request,
+    read_issued,
+    revision_of,
+    timestamp,
+)
 from holdfast_operator.reconcile.names import is_owned_by, was_a_namesakes
 from holdfast_operator.reconcile.observed import Observed
 from holdfast_operator.reconcile.ports import Kind, Object
+from holdfast_operator.reconcile.publishing import Leaf, first_end, rotation, told
+from holdfast_operator.reconcile.registration import is_of_this_life, own_record
 from holdfast_operator.reconcile.request import ClientRequest
 
 Anchors = tuple[TrustAnchor, ...]
@@ -42,13 +55,15 @@ PENDING_LIMIT = 30.0
 class CertificateVerdict:
     """`apply`: the Certificate to write, `renew`: the one to have issued once more, `delete`: the one that has to go first.
 
-    `anchors`: what the registration pins; empty while nothing is issued.
+    `anchors`: what the registration pins, `keys`: those of the certificate itself where the client is known by that; empty
+    while nothing is issued.
 
     `withdraw`: an earlier registration must not go on either. `status`: for `status.certificate`.
     """
 
     finding: Finding
     anchors: Anchors = ()
+    keys: tuple[Jwk, ...] = ()
     apply: Object | None = None
     renew: Object | None = None
     delete: Object | None = None
@@ -126,6 +141,8 @@ def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Ancho
         return _without_request(live, observed.now)
     issued = _read(current)
     _check_leaf(observed, request, issued)
+    if request.publishes:
+        return _published(observed, request, ruled.policy, live, current, issued)
     if request.by_keys:  # a bound token takes the certificate as it is: nothing has to lead to an anchor
         return _issued(observed, request, issued, live, ())
     anchors = own or _issuing_anchors(observed, wanted, issued, ruled.anchors)
@@ -242,6 +259,34 @@ def _issued(
         status=_status(request, issued, live),
         requeue_after=(issued.leaf.not_after - observed.now).total_seconds(),
     )
+
+
+def _published(
+    observed: Observed, request: ClientRequest, policy: EffectivePolicy, live: Object, current: Object, issued: Issued
+) -> CertificateVerdict:
+    """The certificate is what the client is known by, and so is for a while the one that it has replaced."""
+    stored = own_record(observed)
+    registered = stored.metadata.jwks if stored is not None and is_of_this_life(stored, observed.client) else None
+    previous = previous_request(live, current, observed.requests)
+    try:
+        keys = rotation(observed, request, policy).published(
+            _leaf(current, issued), None if previous is None else _leaf(previous, _read(previous)), registered or ()
+        )
+    except JwkError as error:
+        message = f"what was issued cannot be registered: {error}; choose another spec.certificate.privateKey or issuer"
+        raise Unusable(stalled(Reason.CERTIFICATE_INVALID, message)) from None
+    verdict = _issued(observed, request, issued, live, ())
+    ends = [end for end in (first_end(keys), issued.leaf.not_after) if end is not None]
+    return replace(
+        verdict,
+        finding=fine(Reason.CERTIFICATE_ISSUED, f"{verdict.finding.message}{told(keys)}"),
+        keys=keys,
+        requeue_after=(min(ends) - observed.now).total_seconds(),
+    )
+
+
+def _leaf(request: Object, issued: Issued) -> Leaf:
+    return Leaf(certificate=issued.leaf, revision=revision_of(request), issued_at=issued_at(request, issued))
 
 
 def _check_leaf(observed: Observed, request: ClientRequest, issued: Issued) -> None:

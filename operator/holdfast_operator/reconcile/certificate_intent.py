@@ -14,6 +14,9 @@ from holdfast.x509.subject import SubjectKind, SubjectRule
 from holdfast_operator.reconcile.names import CLIENT_LABEL, owner_reference
 from holdfast_operator.reconcile.ports import Kind, Object
 
+KEPT_REQUESTS = 2
+"""The request before the current one tells what a renewal has replaced, which may still be in use."""
+
 _SAN_FIELDS = {
     SubjectKind.URI: "uris",
     SubjectKind.DNS: "dnsNames",
@@ -45,6 +48,7 @@ def intended_certificate(
             "rotationPolicy": "Always",
         },
         "usages": ["client auth", "digital signature"],
+        "revisionHistoryLimit": KEPT_REQUESTS,
         **_times(wanted, policy),
         **names,
     }

@@ -43,6 +43,43 @@ def current_request(certificate: Object, requests: Iterable[Object]) -> Object |
     return None
 
 
+def previous_request(certificate: Object, current: Object, requests: Iterable[Object]) -> Object | None:
+    """The request of the revision before `current`'s, None when it is not there (any more).
+
+    It has to be this Certificate's by controller, and of the same requester and issuer: who may create requests could
+    write the annotations of one, but not its `spec.username`, which cert-manager's webhook sets.
+    """
+    revision, uid = revision_of(current) - 1, certificate["metadata"].get("uid")
+    return next(
+        (
+            r
+            for r in requests
+            if revision_of(r) == revision
+            and (r.get("status") or {}).get("certificate")
+            and uid is not None
+            and any(o.get("uid") == uid and o.get("controller") for o in r["metadata"].get("ownerReferences") or ())
+            and _asked(r) == _asked(current)
+        ),
+        None,
+    )
+
+
+def _asked(request: Object) -> tuple[object, object]:
+    spec = request.get("spec") or {}
+    return spec.get("username"), spec.get("issuerRef")
+
+
+def revision_of(request: Object) -> int:
+    """Of the Certificate, 0 where the request does not say."""
+    written = str((request["metadata"].get("annotations") or {}).get(REVISION))
+    return int(written) if written.isascii() and written.isdigit() else 0
+
+
+def issued_at(request: Object, issued: Issued) -> datetime:
+    """When it was signed: as the request's condition says, else when the certificate begins."""
+    return moment(condition(request, "Ready").get("lastTransitionTime")) or issued.leaf.not_before
+
+
 def _is_of(request: Object, certificate: Object) -> bool:
     """Not of an earlier Certificate of the same name, whose requests are collected a little later than itself."""
     owners = [

@@ -21,6 +21,8 @@ class RegistrySeen:
 
     endpoints: Endpoints
     stored: StoredClient | None
+    token_lifetime: int = 300
+    """Seconds a token lives where neither client nor policy says how long."""
     owners: Mapping[str, ClientMetadata | None] = field(default_factory=dict)
     """Whose each of the client's resources is; None: nobody's."""
     refusal: RegistrationRefused | None = None
@@ -55,7 +57,7 @@ class Observed:
     certificates: tuple[Object, ...] = ()
     """The client's own, and while its Secret's name is not taken yet, every other of the namespace."""
     requests: tuple[Object, ...] = ()
-    """Among them the one that the Certificate's current revision came from, where it is there."""
+    """Among them those that the Certificate's current revision and the one before came from, where they are there."""
     issuer: Object | None = None
     """The issuer that the client names; None: not found."""
     config_maps: Mapping[str, Object | None] = field(default_factory=dict)

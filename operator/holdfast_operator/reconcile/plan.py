@@ -114,9 +114,9 @@ def _registration(
     anchors = allowed_anchors(certificate.anchors or former_anchors(observed), policy)
     if request.by_keys:
         anchors = ()
-    elif not anchors:
+    if not (certificate.keys if request.publishes else anchors or request.by_keys):
         return keep(observed, policy, "waits for the certificate")
-    return judge_registration(observed, client_metadata(request, anchors, policy.hash), policy)
+    return judge_registration(observed, client_metadata(request, anchors, policy.hash, certificate.keys), policy)
 
 
 def _not_asked_for(verdict: CertificateVerdict) -> CertificateVerdict:

@@ -40,6 +40,12 @@ class ClientRequest:
         return self.client.spec.authentication.method != "tls_client_auth"
 
     @property
+    def publishes(self) -> bool:
+        """Whether the certificate that cert-manager issues is itself what the client is known by (RFC 8705 section 2.2)."""
+        spec = self.client.spec
+        return spec.certificate is not None and spec.authentication.method == "self_signed_tls_client_auth"
+
+    @property
     def anchor_references(self) -> tuple[ConfigMapKey, ...]:
         """Where the client's own trust anchors are; empty: it takes those of its issuer."""
         return tuple(a.config_map_key_ref for a in self.client.spec.authentication.trust_anchors or ())
@@ -74,8 +80,14 @@ def asked_certificate(request: ClientRequest) -> AskedCertificate | None:
     )
 
 
-def client_metadata(request: ClientRequest, anchors: tuple[TrustAnchor, ...], policy: str) -> ClientMetadata:
-    """The registration that is asked for. `policy`: hash of the effective policy."""
+KEY_TO_COME = Jwk("{}")
+"""In the place of the key of a certificate that is not issued yet: enough to judge the client, and no registry takes it."""
+
+
+def client_metadata(
+    request: ClientRequest, anchors: tuple[TrustAnchor, ...], policy: str, published: tuple[Jwk, ...] = ()
+) -> ClientMetadata:
+    """The registration that is asked for. `policy`: hash of the effective policy. `published`: of its certificate."""
     client, spec = request.client, request.client.spec
     return ClientMetadata(
         client_id=client.client_id,
@@ -91,7 +103,7 @@ def client_metadata(request: ClientRequest, anchors: tuple[TrustAnchor, ...], po
         token_lifetime=None if spec.tokens.lifetime is None else duration_seconds(spec.tokens.lifetime),
         suspended=spec.suspend,
         policy=policy,
-        jwks=request.keys,
+        jwks=(published or (KEY_TO_COME,)) if request.publishes else request.keys,
         jwks_uri=spec.authentication.jwks_uri,
         token_endpoint_auth_signing_alg=spec.authentication.signing_algorithm,
         introspection_signed_response_alg=spec.resource_server.introspection_signing_algorithm

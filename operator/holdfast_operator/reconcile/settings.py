@@ -13,6 +13,9 @@ class ReconcileSettings:
     """DNS domain of the cluster."""
     holder: str = "holdfast"
     """Who opens the writer's term: the identity in the Lease."""
+    rotation_overlap: float = 120.0
+    """Seconds for which a self-signed certificate that was renewed is still taken, at the least: as long as a kubelet may
+    need to bring a new Secret into a pod. Where tokens live longer, as long as those."""
     release_after: float = 10.0
     """Seconds a deletion waits for a registry that cannot be reached; then the sweep at its return deletes the client."""
     shared_anchors_age: float = 60.0

@@ -91,8 +91,8 @@ class Authentication(Part):
             rule("!has(self.jwks) || !has(self.jwksUri)", "jwks and jwksUri exclude one another"),
             rule(
                 # The API server holds the default {} to the rules before it fills in the defaults below it.
-                "!has(self.method) || self.method == 'tls_client_auth' || has(self.jwks) || has(self.jwksUri)",
-                "one of jwks and jwksUri is required with self_signed_tls_client_auth and private_key_jwt",
+                "!has(self.method) || self.method != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri)",
+                "one of jwks and jwksUri is required with private_key_jwt",
             ),
             rule(
                 "(!has(self.jwks) && !has(self.jwksUri)) || self.method != 'tls_client_auth'",
@@ -112,7 +112,8 @@ class Authentication(Part):
 
     method: Literal["tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"] = "tls_client_auth"
     """The registered `token_endpoint_auth_method`: a certificate of a CA and `subject` (RFC 8705 section 2.1), a certificate
-    that is itself in `jwks` or `jwksUri` (section 2.2), or a JWT signed by a key that is (RFC 7523 section 2.2)."""
+    that is itself registered, by `jwks`, `jwksUri` or because it is the one that `certificate` asks for (section 2.2), or a
+    JWT signed by a key that is (RFC 7523 section 2.2)."""
     subject: SubjectRule | None = None
     """With tls_client_auth: which certificate is this client's. Default, with `certificate`: the SPIFFE URI of its
     ServiceAccount, which cert-manager is asked to put into the certificate."""
@@ -255,8 +256,16 @@ class OAuthClientSpec(Part):
                 "authentication.trustAnchors is required without certificate",
             ),
             rule(
-                "self.authentication.method != 'self_signed_tls_client_auth' || !has(self.certificate)",
-                "certificate is not allowed with self_signed_tls_client_auth: jwks or jwksUri names the client's own",
+                "self.authentication.method != 'self_signed_tls_client_auth' || has(self.certificate)"
+                " || has(self.authentication.jwks) || has(self.authentication.jwksUri)",
+                "one of certificate, authentication.jwks and authentication.jwksUri is required with"
+                " self_signed_tls_client_auth",
+            ),
+            rule(
+                "self.authentication.method != 'self_signed_tls_client_auth' || !has(self.certificate)"
+                " || !(has(self.authentication.jwks) || has(self.authentication.jwksUri))",
+                "certificate and authentication.jwks or jwksUri exclude one another with self_signed_tls_client_auth: the"
+                " certificate that is issued is the one that is registered",
             ),
             rule(
                 "has(self.clientId) == has(oldSelf.clientId) && (!has(self.clientId) || self.clientId == oldSelf.clientId)",
@@ -274,8 +283,9 @@ class OAuthClientSpec(Part):
     """How the client proves who it is."""
     certificate: Certificate | None = None
     """Have cert-manager issue the client's certificate. Leave it out to bring your own; with tls_client_auth
-    `authentication.subject` and `authentication.trustAnchors` are required then. With private_key_jwt tokens are bound to
-    it. Whoever may create an OAuthClient may thereby do what the creator of a Certificate in the same namespace may do."""
+    `authentication.subject` and `authentication.trustAnchors` are required then. With self_signed_tls_client_auth each
+    certificate is registered as it is issued, by an issuer of the kind SelfSigned or any other, and one that was renewed is
+    taken until the tokens that were got with it have ended. With private_key_jwt tokens are bound to it. Whoever may create an OAuthClient may thereby do what the creator of a Certificate in the same namespace may do."""
     grant_types: Annotated[tuple[Literal["client_credentials"], ...], Field(max_length=8, json_schema_extra=SET)] = (
         "client_credentials",
     )

@@ -177,7 +177,7 @@ class Issuance:
             "ca": base64.b64encode(issued.ca).decode(),
         }
         self._write_request(obj, spec, revision, status, ready=True, message="signed by the local CA")
-        self._drop_requests(obj, keep=self._request_key(obj, revision).name)
+        self._drop_requests(obj, keep={self._request_key(obj, kept).name for kept in (revision, revision - 1)})
         renewal = _renewal(spec, issued.not_before, issued.not_after)
         self._set_times(obj, issued.not_before, issued.not_after, renewal, revision=revision)
         return renewal
@@ -229,9 +229,9 @@ class Issuance:
         ]
         self._store.apply_status(key.kind, {"metadata": request["metadata"], "status": {**status, "conditions": conditions}})
 
-    def _drop_requests(self, obj: Object, *, keep: str) -> None:
+    def _drop_requests(self, obj: Object, *, keep: set[str]) -> None:
         for request in self._store.view(Kind.CERTIFICATE_REQUEST):
-            if _owner(request) == obj["metadata"]["uid"] and request["metadata"]["name"] != keep:
+            if _owner(request) == obj["metadata"]["uid"] and request["metadata"]["name"] not in keep:
                 self._store.delete(key_of(Kind.CERTIFICATE_REQUEST, request))
 
     def _set_times(
