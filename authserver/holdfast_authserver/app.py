@@ -57,6 +57,7 @@ def create_context(
     add_server_gauges(metrics, audit)
     add_key_gauge(metrics, keys, clock)
     keeper.writer.signing_algorithms = keys.algorithms
+    keeper.writer.token_lifetime = settings.token_lifetime
     return EndpointContext(
         urls=urls,
         keeper=keeper,

@@ -58,6 +58,8 @@ class Keeper(Protocol):
         """The store failed in a way that a lost file explains: look at it now."""
 
 
+        self.token_lifetime = 300
+        """Seconds that a token lives by default, as it is set."""
 class RegistryWriter:
     """`holdfast.registry.port.Registry` on the keeper's own store."""
 
@@ -76,6 +78,7 @@ class RegistryWriter:
                 raise RegistryUnavailable("the registry is being made anew", retry_after=1)
             return RegistryDescription(
                 instance=found.id,
+                token_lifetime=self.token_lifetime,
                 revision=found.revision,
                 digest=registry_digest(await reading.read_digests(connection)),
                 term=await reading.read_term(connection),
