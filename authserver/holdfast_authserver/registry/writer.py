@@ -58,14 +58,14 @@ class Keeper(Protocol):
         """The store failed in a way that a lost file explains: look at it now."""
 
 
-        self.token_lifetime = 300
-        """Seconds that a token lives by default, as it is set."""
 class RegistryWriter:
     """`holdfast.registry.port.Registry` on the keeper's own store."""
 
     def __init__(self, keeper: Keeper, clock: Clock) -> None:
         self.signing_algorithms: tuple[str, ...] = ("ES256",)
         """What the server signs with, as it is set."""
+        self.token_lifetime = 300
+        """Seconds that a token lives by default, as it is set."""
         self._keeper = keeper
         self._clock = clock
 
@@ -78,13 +78,13 @@ class RegistryWriter:
                 raise RegistryUnavailable("the registry is being made anew", retry_after=1)
             return RegistryDescription(
                 instance=found.id,
-                token_lifetime=self.token_lifetime,
                 revision=found.revision,
                 digest=registry_digest(await reading.read_digests(connection)),
                 term=await reading.read_term(connection),
                 confirmed=self._keeper.snapshot.confirmed and self._keeper.snapshot.instance == found.id,
                 endpoints=self._keeper.endpoints,
                 denials=found.denials,
+                token_lifetime=self.token_lifetime,
             )
 
     async def open_term(self, holder: str) -> int:
