@@ -57,6 +57,7 @@ def description_to_json(description: RegistryDescription) -> dict[str, Any]:
         "term": description.term,
         "confirmed": description.confirmed,
         "denials": description.denials,
+        "token_lifetime": description.token_lifetime,
         "endpoints": {
             "issuer": endpoints.issuer,
             "token_endpoint": endpoints.token_endpoint,
@@ -67,7 +68,6 @@ def description_to_json(description: RegistryDescription) -> dict[str, Any]:
 
 def description_from_json(value: object) -> RegistryDescription:
     return _read("registry", value, _description)
-        "token_lifetime": description.token_lifetime,
 
 
 def _description(value: Mapping[str, Any]) -> RegistryDescription:
@@ -79,6 +79,7 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
         term=_whole(value, "term"),
         confirmed=value["confirmed"] is True,
         denials=_text(value, "denials") if "denials" in value else "",  # an older server says nothing of them
+        token_lifetime=_whole(value, "token_lifetime") if "token_lifetime" in value else 300,
         endpoints=Endpoints(
             issuer=_text(endpoints, "issuer"),
             token_endpoint=_text(endpoints, "token_endpoint"),
@@ -89,7 +90,6 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
 
 def stored_client_to_json(client: StoredClient) -> dict[str, Any]:
     return {
-        token_lifetime=_whole(value, "token_lifetime") if "token_lifetime" in value else 300,
         "client": to_json(client.metadata),
         "digest": client.digest,
         "revision": client.revision,
