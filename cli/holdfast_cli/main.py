@@ -32,6 +32,7 @@ class Entry:
 
 COMMANDS = {
     "dev": Entry("holdfast_cli.dev", "Run everything on this machine over a folder of YAML, without a cluster.", "all"),
+    "lint": Entry("holdfast_cli.lint", "Judge manifests before anybody applies them, without a cluster.", "operator,cli"),
     "token": Entry("holdfast_cli.token", "Get a bound token with a certificate; print it, or call an API.", "cli"),
     "inspect": Entry("holdfast_cli.inspect", "Explain a token or a certificate, and whether they belong together.", "cli"),
     "why": Entry(
@@ -41,6 +42,7 @@ COMMANDS = {
     "keys": Entry("holdfast_cli.keys", "Show, rotate and retire the keys of the authorization server.", "authserver,cli"),
     "registry": Entry("holdfast_cli.registry", "Back up and restore the registry.", "authserver,cli"),
     "operator": Entry("holdfast_cli.operator", "Start the operator.", "operator,cli"),
+    "injector": Entry("holdfast_cli.injector", "Start the admission webhooks of a cluster.", "operator,cli"),
 }
 
 

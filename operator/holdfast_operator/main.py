@@ -6,7 +6,6 @@ Neighbours: `shell` (kopf), `engine` (queue, Lease), `reconcile` (decisions), `a
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -33,13 +32,11 @@ from holdfast_operator.metrics import Metrics
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
+from holdfast_operator.running import WatchesEnded, cancel, end_shell, stop_on_signals, until
 from holdfast_operator.settings import Settings
 from holdfast_operator.shell import EventSink, Shell
 
 log = logging.getLogger(__name__)
-
-STOP_LIMIT = 15.0
-"""Seconds for kopf to end after the Lease was given back; a thread that takes longer ends with the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +72,19 @@ def main() -> int:
     return 0
 
 
-class WatchesEnded(Exception):
-    """kopf ended by itself: without events there is nothing to do but to start anew."""
-
-
 async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises NotConfigured, OSError (the ops listener), WatchesEnded."""
-    stopping = _stop_on_signals()
+    stopping = stop_on_signals()
     async with AsyncExitStack() as running:
         parts = await _build(settings, running)
         ops = _ops(settings, parts)
         await ops.start()
         running.push_async_callback(ops.stop)
         parts.shell.start()
-        running.push_async_callback(_end_shell, parts.shell)
+        running.push_async_callback(end_shell, parts.shell)
         leading = asyncio.create_task(parts.leadership.run())
-        running.push_async_callback(_cancel, leading)  # undone first: the Lease is back before kopf is asked to stop
-        await _until(stopping, parts.shell, leading)
+        running.push_async_callback(cancel, leading)  # undone first: the Lease is back before kopf is asked to stop
+        await until(stopping, parts.shell, leading)
         log.info("stopping")
 
 
@@ -199,35 +192,3 @@ def _ops(settings: Settings, parts: _Parts) -> OpsServer:
         return healthy()
 
     return OpsServer(settings.ops_host, settings.ops_port, healthy=healthy, ready=ready, metrics=parts.metrics.text)
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    return stopping
-
-
-async def _until(stopping: asyncio.Event, shell: Shell, leading: "asyncio.Task[None]") -> None:
-    """Until a signal, or until a part has ended that must not. Raises WatchesEnded, or what ended it."""
-    asked = asyncio.create_task(stopping.wait())
-    ended = asyncio.wrap_future(shell.ended)
-    try:
-        await asyncio.wait((asked, ended, leading), return_when=asyncio.FIRST_COMPLETED)
-        if leading.done():
-            leading.result()
-        if not asked.done():
-            reason = ended.exception() if ended.done() else None
-            raise WatchesEnded(f"the watches have ended{f': {reason}' if reason else ''}")
-    finally:
-        asked.cancel()
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def _end_shell(shell: Shell) -> None:
-    shell.stop()
-    await asyncio.wait((asyncio.wrap_future(shell.ended),), timeout=STOP_LIMIT)

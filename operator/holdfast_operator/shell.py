@@ -2,13 +2,13 @@
 
 Only `on.event` handlers are registered, so kopf writes nothing to any object: no annotation, no finalizer, no status.
 kopf runs in a thread with an event loop of its own, because it takes every task of its loop, and the signals of the main
-thread, for its own. Must not decide anything. Neighbour: `main` gives it where to put events.
+thread, for its own. Must not decide anything. Neighbours: `main` and `injector` give it where to put events.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,10 +25,10 @@ _QUIET_LOGGERS = ("kopf.objects", "kopf.activities", "kopf._core", "kopf._cogs")
 
 
 class Shell:
-    """Watches every followed kind in all namespaces, from `start` until `stop`."""
+    """Watches kinds in all namespaces, from `start` until `stop`."""
 
-    def __init__(self, sink: EventSink) -> None:
-        self._sink = sink
+    def __init__(self, sink: EventSink, kinds: Iterable[Kind] = FOLLOWED) -> None:
+        self._sink, self._kinds = sink, tuple(kinds)
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -60,7 +60,7 @@ class Shell:
 
     async def _operate(self) -> None:
         await kopf.operator(
-            registry=_registry(self._sink),
+            registry=_registry(self._sink, self._kinds),
             settings=_settings(),
             standalone=True,
             clusterwide=True,
@@ -84,10 +84,10 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(sink: EventSink) -> kopf.OperatorRegistry:
+def _registry(sink: EventSink, kinds: Iterable[Kind]) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login)
-    for kind in FOLLOWED:
+    for kind in kinds:
         kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(_handler(kind, sink))
     return registry
 
