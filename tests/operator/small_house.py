@@ -1,6 +1,6 @@
 """A folder as the cluster, a real registry on SQLite, and the reconciler between them, on a clock that is moved."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import yaml
 from holdfast.clock import Clock
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.policy.model import EffectivePolicy
-from holdfast.registry.port import Registry, RegistryUnavailable
+from holdfast.registry.port import Registry, RegistryError, RegistryUnavailable
 from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_operator.adapters.folder.cluster import FolderCluster
@@ -66,8 +66,14 @@ class Line:
     async def put_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
         return await self._reach().put_client(client, term=term)
 
+    async def put_clients(self, clients: Sequence[ClientMetadata], *, term: int) -> tuple[StoredClient | RegistryError, ...]:
+        return await self._reach().put_clients(clients, term=term)
+
     async def get_client(self, client_id: str) -> StoredClient | None:
         return await self._reach().get_client(client_id)
+
+    async def get_clients(self, client_ids: Sequence[str]) -> tuple[StoredClient | None, ...]:
+        return await self._reach().get_clients(client_ids)
 
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         return await self._reach().list_clients()

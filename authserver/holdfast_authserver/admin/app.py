@@ -7,6 +7,8 @@
     PUT    /v1/denied-thumbprints      {"thumbprints": [x5t#S256]}, in the place of those before
     PUT    /v1/revocation-lists        {"crls": [base64 of DER]}, in the place of those before
     GET    /v1/clients                 all of them, in short
+    POST   /v1/clients                 {"clients": [...]} -> {"verdicts": [{"stored"} or an error]}, in one transaction
+    POST   /v1/client-lookups          {"client_ids": [...]} -> {"clients": [client or null]}
     GET    /v1/clients/{client_id}     one, with ETag; 304 for If-None-Match
     PUT    /v1/clients/{client_id}     register or replace; If-Match: only if it is as expected
     DELETE /v1/clients/{client_id}     ?uid=, If-Match
@@ -24,9 +26,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.registry.port import RegistryError
 from holdfast.registry.wire import (
     AUDIENCE_OWNER_PATH,
+    CLIENT_LOOKUPS_PATH,
     CLIENTS_PATH,
     CONFIRM_PATH,
     DENIED_THUMBPRINTS_PATH,
@@ -38,17 +42,21 @@ from holdfast.registry.wire import (
     audience_owner_to_json,
     description_to_json,
     error_to_json,
+    found_to_json,
     stored_client_to_json,
     summaries_to_json,
+    verdicts_to_json,
 )
 from holdfast_authserver.admin.errors import BadRequest, answer_bad_request, answer_registry_error
 from holdfast_authserver.admin.identity import AdminIdentity, RequireIdentity
 from holdfast_authserver.admin.requests import (
     read_audience,
     read_client,
+    read_clients,
     read_denied_thumbprints,
     read_expected,
     read_holder,
+    read_lookup,
     read_policy,
     read_revocation_lists,
     read_term,
@@ -82,6 +90,8 @@ def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlet
         Route(DENIED_THUMBPRINTS_PATH, on(_put_denied_thumbprints), methods=["PUT"]),
         Route(REVOCATION_LISTS_PATH, on(_put_revocation_lists), methods=["PUT"]),
         Route(CLIENTS_PATH, on(_list_clients), methods=["GET"]),
+        Route(CLIENTS_PATH, on(_put_clients), methods=["POST"]),
+        Route(CLIENT_LOOKUPS_PATH, on(_get_clients), methods=["POST"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_get_client), methods=["GET"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_put_client), methods=["PUT"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_delete_client), methods=["DELETE"]),
@@ -129,6 +139,18 @@ async def _put_revocation_lists(writer: RegistryWriter, request: Request) -> Res
 
 async def _list_clients(writer: RegistryWriter, _request: Request) -> Response:
     return JSONResponse(summaries_to_json(await writer.list_clients()))
+
+
+async def _put_clients(writer: RegistryWriter, request: Request) -> Response:
+    """What cannot be read is refused in its place; the rest is registered."""
+    read, term = await read_clients(request), read_term(request)
+    verdicts = iter(await writer.put_clients([c for c in read if isinstance(c, ClientMetadata)], term=term))
+    answered = [next(verdicts) if isinstance(entry, ClientMetadata) else entry for entry in read]
+    return JSONResponse(verdicts_to_json(answered))
+
+
+async def _get_clients(writer: RegistryWriter, request: Request) -> Response:
+    return JSONResponse(found_to_json(await writer.get_clients(await read_lookup(request))))
 
 
 async def _get_client(writer: RegistryWriter, request: Request) -> Response:

@@ -13,8 +13,8 @@ from holdfast.registry.port import (
     StaleGeneration,
     StaleTerm,
 )
-from holdfast.registry.wire import ErrorCode, error_to_json
-from holdfast_authserver.registry.writer import PreconditionFailed
+from holdfast.registry.wire import ErrorCode, error_code, error_to_json
+from holdfast_authserver.registry.placing import PreconditionFailed
 
 _CONFLICTS = frozenset({RefusalReason.CLIENT_ID_TAKEN, RefusalReason.AUDIENCE_TAKEN, RefusalReason.SUBJECT_TAKEN})
 
@@ -36,14 +36,12 @@ def answer_bad_request(error: BadRequest) -> JSONResponse:
 def answer_registry_error(error: RegistryError) -> JSONResponse:
     if isinstance(error, RegistrationRefused):
         status = 409 if error.reason in _CONFLICTS else 422
-        return JSONResponse(error_to_json(error.reason, str(error), error.problems), status)
+        return JSONResponse(error_to_json(error_code(error), str(error), error.problems), status)
     if isinstance(error, RegistryUnavailable):
         retry = {"Retry-After": str(math.ceil(error.retry_after or 1))}
-        return JSONResponse(error_to_json(ErrorCode.UNAVAILABLE, str(error)), 503, headers=retry)
-    if isinstance(error, StaleTerm):
-        return JSONResponse(error_to_json(ErrorCode.STALE_TERM, str(error)), 409)
-    if isinstance(error, StaleGeneration):
-        return JSONResponse(error_to_json(ErrorCode.STALE_GENERATION, str(error)), 409)
+        return JSONResponse(error_to_json(error_code(error), str(error)), 503, headers=retry)
+    if isinstance(error, StaleTerm | StaleGeneration):
+        return JSONResponse(error_to_json(error_code(error), str(error)), 409)
     if isinstance(error, PreconditionFailed):
         return JSONResponse(error_to_json(ErrorCode.PRECONDITION_FAILED, str(error)), 412)
     raise error

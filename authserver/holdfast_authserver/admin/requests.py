@@ -10,13 +10,23 @@ from starlette.requests import ClientDisconnect, Request
 from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Problem, from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
-from holdfast.registry.wire import TERM_HEADER, WireError, denied_thumbprints_from_json, revocation_lists_from_json
+from holdfast.registry.port import MAX_BATCH, RefusalReason, RegistrationRefused
+from holdfast.registry.wire import (
+    TERM_HEADER,
+    WireError,
+    batch_from_json,
+    denied_thumbprints_from_json,
+    lookup_from_json,
+    revocation_lists_from_json,
+)
 from holdfast_authserver.admin.errors import BadRequest
 
 T = TypeVar("T")
 
 MAX_BODY = 1024 * 1024
 """Bytes: 32 anchors of 16 KiB and all lists full. What is larger is no registration."""
+MAX_BATCH_BODY = 8 * 1024 * 1024
+"""Bytes of a batch: two hundred clients as they are, or eight as large as one may be."""
 MAX_DENIALS = 8 * 1024 * 1024
 """Bytes of all CRLs of a cluster, or of all denied thumbprints."""
 _TERM = re.compile(r"[0-9]{1,18}")
@@ -90,16 +100,40 @@ async def read_client(request: Request) -> ClientMetadata:
     return client
 
 
+async def read_clients(request: Request) -> tuple[ClientMetadata | RegistrationRefused, ...]:
+    """Many registrations; of one that cannot be read, why."""
+    entries = await _read_form(request, batch_from_json, MAX_BATCH_BODY)
+    found = tuple(_read_entry(entry) for entry in entries)
+    ids = [client.client_id for client in found if isinstance(client, ClientMetadata)]
+    if len(set(ids)) != len(ids):
+        raise BadRequest("clients: expected each client id once, found one twice", status=422)
+    return found
+
+
+def _read_entry(value: object) -> ClientMetadata | RegistrationRefused:
+    try:
+        return from_json(value)
+    except InvalidClientMetadata as error:
+        return RegistrationRefused(RefusalReason.INVALID_CLIENT_METADATA, str(error), error.problems)
+
+
+async def read_lookup(request: Request) -> tuple[str, ...]:
+    client_ids = await _read_form(request, lookup_from_json, MAX_BODY)
+    if len(client_ids) > MAX_BATCH:
+        raise BadRequest(f"client_ids: expected at most {MAX_BATCH}, found {len(client_ids)}", status=422)
+    return client_ids
+
+
 async def read_denied_thumbprints(request: Request) -> frozenset[str]:
-    return await _read_denials(request, denied_thumbprints_from_json)
+    return await _read_form(request, denied_thumbprints_from_json, MAX_DENIALS)
 
 
 async def read_revocation_lists(request: Request) -> tuple[bytes, ...]:
-    return await _read_denials(request, revocation_lists_from_json)
+    return await _read_form(request, revocation_lists_from_json, MAX_DENIALS)
 
 
-async def _read_denials(request: Request, read: Callable[[object], T]) -> T:
-    value = await _read_json(request, MAX_DENIALS)
+async def _read_form(request: Request, read: Callable[[object], T], limit: int) -> T:
+    value = await _read_json(request, limit)
     try:
         return read(value)
     except WireError as error:

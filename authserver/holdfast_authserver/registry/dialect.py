@@ -1,6 +1,6 @@
 """The two statements that SQLite and PostgreSQL have alike, but SQLAlchemy does not name in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Table
@@ -19,11 +19,9 @@ def insert_or_ignore(connection: AsyncConnection, table: Table, values: Mapping[
     return statement
 
 
-def insert_or_update(
-    connection: AsyncConnection, table: Table, key: str, values: Mapping[str, Any], changes: Mapping[str, Any]
-) -> Insert:
-    """`values` for a new row, `changes` where `key` is there before."""
-    statement: Insert = (
-        _insert(connection, table).values(**values).on_conflict_do_update(index_elements=[key], set_=dict(changes))
-    )
-    return statement
+def insert_or_replace(connection: AsyncConnection, table: Table, key: str, changes: Iterable[str]) -> Insert:
+    """Executed with many rows: each is new, or replaces the columns `changes` of the row with its `key`."""
+    statement = _insert(connection, table)
+    replaced = {name: statement.excluded[name] for name in sorted(changes)}
+    found: Insert = statement.on_conflict_do_update(index_elements=[key], set_=replaced)
+    return found

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,7 @@ from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
 from holdfast.registry.records import ClientSummary, StoredClient
-from holdfast_authserver.registry.claims import Claim, ClaimKind, shortened
+from holdfast_authserver.registry.claims import ClaimKind, shortened
 from holdfast_authserver.registry.snapshot import ClientChange
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
 
@@ -153,23 +153,3 @@ async def read_audience_owner(connection: AsyncConnection, audience: str) -> Cli
     )
     value = (await connection.execute(wanted)).scalar_one_or_none()
     return None if value is None else from_json(value)
-
-
-class Holder(NamedTuple):
-    """The object that holds a claim."""
-
-    namespace: str
-    name: str
-
-
-async def read_other_holder(connection: AsyncConnection, claim: Claim, client: ClientMetadata) -> Holder | None:
-    """Who else holds a claim that cannot be shared with `client`; None when it is free."""
-    wanted = (
-        select(clients.c.namespace, clients.c.name)
-        .join(claims, claims.c.client_id == clients.c.client_id)
-        .where(claims.c.kind == claim.kind, claims.c.value == claim.stored, clients.c.client_id != client.client_id)
-    )
-    if claim.kind is ClaimKind.SUBJECT:
-        wanted = wanted.where(clients.c.namespace != client.owner.namespace)
-    row = (await connection.execute(wanted.limit(1))).first()
-    return None if row is None else Holder(row.namespace, row.name)

@@ -1,24 +1,23 @@
 """The registry's port, in the process: every write is one fenced transaction, and live when the call returns.
 
-Owns the order of the checks. Neighbours: `rules` and `claims` (what may be registered), `writing` (statements),
+Owns the transactions. Neighbours: `placing` (what may be registered), `registrations` and `writing` (statements),
 `keeper`, which lends it the store and shows the change to requests.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdfast.clock import Clock
 from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata
-from holdfast.policy.evaluate import evaluate_client_id
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.digest import registry_digest
 from holdfast.registry.port import (
+    MAX_BATCH,
     RefusalReason,
     RegistrationRefused,
     RegistryError,
@@ -27,17 +26,12 @@ from holdfast.registry.port import (
     StaleTerm,
 )
 from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
-from holdfast_authserver.registry import reading, writing
-from holdfast_authserver.registry.claims import Claim, ClaimKind, claims_of
+from holdfast_authserver.registry import reading, registrations, writing
+from holdfast_authserver.registry.claims import Claim
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable, NotStorable
 from holdfast_authserver.registry.denials import check_revocation_lists, check_thumbprints, read_denials, save_denials
-from holdfast_authserver.registry.reading import Holder
-from holdfast_authserver.registry.rules import check_introspection_algorithm, check_metadata
+from holdfast_authserver.registry.placing import Placed, PreconditionFailed, check_expected, claims_wanted, place
 from holdfast_authserver.registry.snapshot import Snapshot
-
-
-class PreconditionFailed(RegistryError):
-    """The client is not as the writer believes (RFC 9110 section 13.1.1)."""
 
 
 class Keeper(Protocol):
@@ -119,44 +113,61 @@ class RegistryWriter:
 
     async def put_client(self, client: ClientMetadata, *, term: int, expected: str | None = None) -> StoredClient:
         """`expected`: the digest that the client has to have now. Raises PreconditionFailed beside what the port says."""
+        (verdict,) = await self._put([client], term, expected)
+        if isinstance(verdict, RegistryError):
+            raise verdict
+        return verdict
+
+    async def put_clients(self, clients: Sequence[ClientMetadata], *, term: int) -> tuple[StoredClient | RegistryError, ...]:
+        _check_batch([client.client_id for client in clients])
+        try:
+            return await self._put(clients, term)
+        except RegistrationRefused:
+            # The database has no form for something in one of them, and the transaction went with it.
+            return tuple([await self._alone(client, term) for client in clients])
+
+    async def _alone(self, client: ClientMetadata, term: int) -> StoredClient | RegistryError:
+        try:
+            return await self.put_client(client, term=term)
+        except RegistrationRefused as error:
+            return error
+
+    async def _put(
+        self, clients: Sequence[ClientMetadata], term: int, expected: str | None = None
+    ) -> tuple[StoredClient | RegistryError, ...]:
+        verdicts: dict[str, StoredClient | RegistryError] = {}
         async with self._write() as connection:
             await _fence(connection, term)
-            row = await reading.read_row(connection, client.client_id)
-            _check_expected(row, client.client_id, expected)
-            _check_generation(row, client, term)
-            check_metadata(client)
-            check_introspection_algorithm(client, self.signing_algorithms)
-            await self._save(connection, client, row, term)
+            placed = await self._place(connection, clients, term, expected, verdicts)
+            await registrations.save(connection, placed, term=term, now=self._clock())
         await self._keeper.refresh()
-        stored = await self.get_client(client.client_id)
-        if stored is None:
-            raise RegistryUnavailable(f"client {client.client_id} was written and is gone again", retry_after=1)
-        return stored
+        async with self._read() as connection:
+            verdicts |= await registrations.read_stored(connection, [p.client.client_id for p in placed])
+        return tuple(verdicts.get(c.client_id) or _gone_again(c) for c in clients)
 
-    async def _save(self, connection: AsyncConnection, client: ClientMetadata, row: Row[Any] | None, term: int) -> None:
-        held = await self._check_rights(connection, client, row)
-        same_object = row is not None and row.uid == client.owner.uid and row.deleted_at is None
-        if row is not None and same_object and row.digest == client.digest:
-            if (row.term, row.generation) != (term, client.owner.generation):
-                await writing.save_fence(connection, client, term=term)
-            return
-        await writing.save_client(connection, client, held, term=term, fresh=not same_object, now=self._clock())
-
-    async def _check_rights(
-        self, connection: AsyncConnection, client: ClientMetadata, row: Row[Any] | None
-    ) -> frozenset[Claim]:
-        policy = await reading.read_policy(connection, client.policy)
-        if policy is None:
-            raise RegistrationRefused(
-                RefusalReason.UNKNOWN_POLICY, f"client {client.client_id}: put policy {client.policy[:80]} first"
-            )
-        _check_client_id(client, policy, row)
-        held = claims_of(client, policy)
-        for claim in sorted(held):
-            other = await reading.read_other_holder(connection, claim, client)
-            if other is not None:
-                raise _taken(claim, client, other)
-        return held
+    async def _place(
+        self,
+        connection: AsyncConnection,
+        clients: Sequence[ClientMetadata],
+        term: int,
+        expected: str | None,
+        refused: dict[str, StoredClient | RegistryError],
+    ) -> list[Placed]:
+        """Those that may be registered; why the others may not is noted in `refused`."""
+        before = await registrations.read_before(connection, clients)
+        wanted: dict[str, frozenset[Claim]] = {}
+        for client in clients:
+            with _noting(client, refused):
+                wanted[client.client_id] = claims_wanted(
+                    client, before, term=term, expected=expected, algorithms=self.signing_algorithms
+                )
+        holders = await registrations.read_holders(connection, (claim for held in wanted.values() for claim in held))
+        placed = []
+        for client in clients:
+            if client.client_id in wanted:
+                with _noting(client, refused):
+                    placed.append(place(client, wanted[client.client_id], before, holders))
+        return placed
 
     async def get_client(self, client_id: str) -> StoredClient | None:
         async with self._read() as connection:
@@ -164,6 +175,12 @@ class RegistryWriter:
                 return await reading.read_client(connection, client_id)
             except InvalidClientMetadata:
                 return None  # nothing that this server could serve; a put replaces it
+
+    async def get_clients(self, client_ids: Sequence[str]) -> tuple[StoredClient | None, ...]:
+        _check_batch(client_ids, once=False)
+        async with self._read() as connection:
+            found = await registrations.read_stored(connection, client_ids)
+        return tuple(found.get(client_id) for client_id in client_ids)
 
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         async with self._read() as connection:
@@ -182,7 +199,7 @@ class RegistryWriter:
         async with self._write() as connection:
             await _fence(connection, term)
             row = await reading.read_row(connection, client_id)
-            _check_expected(row, client_id, expected)
+            check_expected(row, client_id, expected)
             if row is not None and row.deleted_at is None and row.uid == uid:
                 await writing.mark_deleted(connection, client_id, term=term, now=self._clock())
         await self._keeper.refresh()
@@ -228,41 +245,21 @@ async def _fence(connection: AsyncConnection, term: int) -> None:
     raise StaleTerm(f"term {term} was never opened at this registry, whose latest is {current}: open a new one")
 
 
-def _check_expected(row: Row[Any] | None, client_id: str, expected: str | None) -> None:
-    found = None if row is None or row.deleted_at is not None else row.digest
-    if expected is not None and expected != found:
-        raise PreconditionFailed(f"client {client_id}: expected digest {expected}, found {found or 'no client'}")
+def _check_batch(client_ids: Sequence[str], *, once: bool = True) -> None:
+    if len(client_ids) > MAX_BATCH:
+        raise ValueError(f"expected at most {MAX_BATCH} clients at once, found {len(client_ids)}")
+    if once and len(set(client_ids)) != len(client_ids):
+        raise ValueError("expected each client id once, found one twice")
 
 
-def _check_generation(row: Row[Any] | None, client: ClientMetadata, term: int) -> None:
-    owner = client.owner
-    if row is not None and (row.uid, row.term) == (owner.uid, term) and owner.generation < row.generation:
-        raise StaleGeneration(
-            f"client {client.client_id}: generation {owner.generation} comes after {row.generation} of the same object"
-        )
+@contextmanager
+def _noting(client: ClientMetadata, refused: dict[str, StoredClient | RegistryError]) -> Iterator[None]:
+    """What one client is refused for is its own verdict."""
+    try:
+        yield
+    except (RegistrationRefused, StaleGeneration, PreconditionFailed) as error:
+        refused[client.client_id] = error
 
 
-def _check_client_id(client: ClientMetadata, policy: EffectivePolicy, row: Row[Any] | None) -> None:
-    """A holder keeps its id when a policy takes the right away (it is denied then); a newcomer does not get it."""
-    owner = client.owner
-    if row is not None and row.deleted_at is None:
-        if (row.namespace, row.name) == (owner.namespace, owner.name):
-            return
-        raise RegistrationRefused(
-            RefusalReason.CLIENT_ID_TAKEN,
-            f"client id {client.client_id}: {row.namespace}/{row.name} has it, {owner.namespace}/{owner.name} asked for it",
-        )
-    decision = evaluate_client_id(client.client_id, owner.namespace, policy)
-    if not decision.allowed:
-        raise RegistrationRefused(RefusalReason.CLIENT_ID_NOT_ALLOWED, decision.message)
-
-
-def _taken(claim: Claim, client: ClientMetadata, other: Holder) -> RegistrationRefused:
-    holder, who = f"{other.namespace}/{other.name}", f"{client.owner.namespace}/{client.owner.name}"
-    if claim.kind is ClaimKind.AUDIENCE:
-        message = f"audience {claim.value}: {holder} owns it, {who} asked for it"
-        return RegistrationRefused(RefusalReason.AUDIENCE_TAKEN, message)
-    return RegistrationRefused(
-        RefusalReason.SUBJECT_TAKEN,
-        f"subject {claim.value.split(' under ')[0]}: {holder} has it under the same CA, {who} asked",
-    )
+def _gone_again(client: ClientMetadata) -> RegistryUnavailable:
+    return RegistryUnavailable(f"client {client.client_id} was written and is gone again", retry_after=1)

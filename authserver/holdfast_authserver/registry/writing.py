@@ -1,17 +1,12 @@
 """Statements that change the registry. Each takes a connection inside `Database.write`, so what it read still holds."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.oauth.client_metadata import ClientMetadata, to_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import to_json as policy_to_json
-from holdfast_authserver.registry.claims import Claim
-from holdfast_authserver.registry.dialect import insert_or_update
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
 
 
@@ -43,48 +38,6 @@ async def insert_term(connection: AsyncConnection, *, term: int, holder: str, no
 async def insert_policy(connection: AsyncConnection, policy: EffectivePolicy, now: datetime) -> None:
     values = {"hash": policy.hash, "value": policy_to_json(policy), "put_at": now}
     await connection.execute(insert(policies).values(values))
-
-
-async def save_client(
-    connection: AsyncConnection, client: ClientMetadata, held: Iterable[Claim], *, term: int, fresh: bool, now: datetime
-) -> None:
-    """Replace the client's row and what it claims. `fresh`: this object takes the client id only now."""
-    values: dict[str, Any] = {
-        "namespace": client.owner.namespace,
-        "name": client.owner.name,
-        "uid": client.owner.uid,
-        "generation": client.owner.generation,
-        "service_account": client.owner.service_account,
-        "term": term,
-        "policy": client.policy,
-        "digest": client.digest,
-        "value": to_json(client),
-        "revision": await next_revision(connection),
-        "updated_at": now,
-        "deleted_at": None,
-    }
-    if fresh:
-        values["since"] = now
-        values["last_token_at"] = None  # another object had the id before
-    row = {"client_id": client.client_id, "since": now, **values}
-    await connection.execute(insert_or_update(connection, clients, "client_id", row, values))
-    await _replace_claims(connection, client.client_id, held)
-
-
-async def _replace_claims(connection: AsyncConnection, client_id: str, held: Iterable[Claim]) -> None:
-    await connection.execute(delete(claims).where(claims.c.client_id == client_id))
-    rows = [{"client_id": client_id, "kind": claim.kind, "value": claim.stored} for claim in sorted(held)]
-    if rows:
-        await connection.execute(insert(claims), rows)
-
-
-async def save_fence(connection: AsyncConnection, client: ClientMetadata, *, term: int) -> None:
-    """Remember who wrote last, where the content stays as it is: no new revision."""
-    await connection.execute(
-        update(clients)
-        .where(clients.c.client_id == client.client_id)
-        .values(term=term, generation=client.owner.generation, value=to_json(client))
-    )
 
 
 async def mark_deleted(connection: AsyncConnection, client_id: str, *, term: int, now: datetime) -> None:

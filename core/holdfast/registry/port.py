@@ -5,12 +5,16 @@ writes of a lower one are refused (`StaleTerm`), so a late writer cannot undo a 
 a lower generation is refused (`StaleGeneration`).
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from holdfast.oauth.client_metadata import ClientMetadata, Problem
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
+
+MAX_BATCH = 200
+"""Clients in one call of `put_clients` or `get_clients`: a fraction of a second of the registry's one writer."""
 
 
 class RegistryError(Exception):
@@ -81,8 +85,18 @@ class Registry(Protocol):
         Raises RegistrationRefused, StaleGeneration.
         """
 
+    async def put_clients(self, clients: Sequence[ClientMetadata], *, term: int) -> tuple[StoredClient | RegistryError, ...]:
+        """Register or replace at most MAX_BATCH in one transaction, in their order, so that the later of two that collide
+        is refused. For each what `put_client` would answer or raise; none keeps another from being registered.
+
+        Raises ValueError for too many, or two with one client id.
+        """
+
     async def get_client(self, client_id: str) -> StoredClient | None:
         """The live record, or None."""
+
+    async def get_clients(self, client_ids: Sequence[str]) -> tuple[StoredClient | None, ...]:
+        """For each of at most MAX_BATCH ids what `get_client` answers, all of one moment. Raises ValueError for too many."""
 
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         """All live records, by client id."""

@@ -33,6 +33,10 @@ class Endpoints:
     """The one on the mTLS host."""
     introspection_endpoint: str
     """The one on the mTLS host."""
+    revocation_endpoint: str = ""
+    """The one on the mTLS host."""
+    jwks_uri: str = ""
+    deny_list_uri: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

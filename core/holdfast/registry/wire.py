@@ -11,7 +11,15 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from holdfast.oauth.client_metadata import ClientMetadata, Owner, Problem, from_json, to_json
-from holdfast.registry.port import RefusalReason
+from holdfast.registry.port import (
+    MAX_BATCH,
+    RefusalReason,
+    RegistrationRefused,
+    RegistryError,
+    RegistryUnavailable,
+    StaleGeneration,
+    StaleTerm,
+)
 from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
 
 T = TypeVar("T")
@@ -22,11 +30,14 @@ TERMS_PATH = "/v1/terms"
 POLICIES_PATH = "/v1/policies"
 """Each under its hash."""
 CLIENTS_PATH = "/v1/clients"
-"""Each under its client id."""
+"""Each under its client id; many at once are posted to the path itself."""
+CLIENT_LOOKUPS_PATH = "/v1/client-lookups"
+"""Many clients by their ids, which are too long for one URL."""
 AUDIENCE_OWNER_PATH = "/v1/audience-owner"
 """`?audience=`: an audience is a URL, which would be hard to tell from a path."""
 DENIED_THUMBPRINTS_PATH = "/v1/denied-thumbprints"
 REVOCATION_LISTS_PATH = "/v1/revocation-lists"
+_LATER_ENDPOINTS = ("revocation_endpoint", "jwks_uri", "deny_list_uri")  # an older server does not name these
 TERM_HEADER = "Holdfast-Term"
 """On every write: the number of the writer's open term."""
 
@@ -62,6 +73,9 @@ def description_to_json(description: RegistryDescription) -> dict[str, Any]:
             "issuer": endpoints.issuer,
             "token_endpoint": endpoints.token_endpoint,
             "introspection_endpoint": endpoints.introspection_endpoint,
+            "revocation_endpoint": endpoints.revocation_endpoint,
+            "jwks_uri": endpoints.jwks_uri,
+            "deny_list_uri": endpoints.deny_list_uri,
         },
     }
 
@@ -84,6 +98,7 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
             issuer=_text(endpoints, "issuer"),
             token_endpoint=_text(endpoints, "token_endpoint"),
             introspection_endpoint=_text(endpoints, "introspection_endpoint"),
+            **{name: _text(endpoints, name) for name in _LATER_ENDPOINTS if name in endpoints},
         ),
     )
 
@@ -110,6 +125,50 @@ def _stored_client(value: Mapping[str, Any]) -> StoredClient:
         updated_at=datetime.fromisoformat(value["updated_at"]),
         last_token_at=_moment(value["last_token_at"]),
     )
+
+
+def batch_to_json(clients: Iterable[ClientMetadata]) -> dict[str, Any]:
+    return {"clients": [to_json(client) for client in clients]}
+
+
+def batch_from_json(value: object) -> list[Any]:
+    """The entries as they came: each is read, and may be refused, by itself."""
+    return _read("batch", value, lambda v: _entries(v, "clients"))
+
+
+def verdicts_to_json(verdicts: Iterable[StoredClient | RegistryError]) -> dict[str, Any]:
+    return {"verdicts": [_verdict_to_json(verdict) for verdict in verdicts]}
+
+
+def _verdict_to_json(verdict: StoredClient | RegistryError) -> dict[str, Any]:
+    if isinstance(verdict, RegistryError):
+        problems = verdict.problems if isinstance(verdict, RegistrationRefused) else ()
+        return error_to_json(error_code(verdict), str(verdict), problems)
+    return {"stored": stored_client_to_json(verdict)}
+
+
+def verdicts_from_json(value: object) -> tuple[StoredClient | RegistryError, ...]:
+    return _read("verdicts", value, lambda v: tuple(_verdict(entry) for entry in _entries(v, "verdicts")))
+
+
+def _verdict(value: Mapping[str, Any]) -> StoredClient | RegistryError:
+    return _stored_client(value["stored"]) if "stored" in value else error_of(*_error(value))
+
+
+def lookup_to_json(client_ids: Iterable[str]) -> dict[str, Any]:
+    return {"client_ids": list(client_ids)}
+
+
+def lookup_from_json(value: object) -> tuple[str, ...]:
+    return _read("lookup", value, lambda v: tuple(_texts(v, "client_ids")))
+
+
+def found_to_json(found: Iterable[StoredClient | None]) -> dict[str, Any]:
+    return {"clients": [None if client is None else stored_client_to_json(client) for client in found]}
+
+
+def found_from_json(value: object) -> tuple[StoredClient | None, ...]:
+    return _read("clients", value, lambda v: tuple(e and _stored_client(e) for e in _entries(v, "clients")))
 
 
 def summaries_to_json(summaries: Iterable[ClientSummary]) -> dict[str, Any]:
@@ -193,6 +252,26 @@ def error_to_json(error: ErrorCode | RefusalReason, message: str, problems: Iter
     return {"error": error.value, "message": message, "problems": found}
 
 
+def error_code(error: RegistryError) -> ErrorCode | RefusalReason:
+    """The word for what the port's own errors mean."""
+    if isinstance(error, RegistrationRefused):
+        return error.reason
+    if isinstance(error, StaleTerm):
+        return ErrorCode.STALE_TERM
+    return ErrorCode.STALE_GENERATION if isinstance(error, StaleGeneration) else ErrorCode.UNAVAILABLE
+
+
+def error_of(word: str, message: str, problems: tuple[Problem, ...] = ()) -> RegistryError:
+    """The port's error for a word; one that is unknown here means to try again."""
+    if word == ErrorCode.STALE_TERM:
+        return StaleTerm(message)
+    if word == ErrorCode.STALE_GENERATION:
+        return StaleGeneration(message)
+    if word in set(RefusalReason):
+        return RegistrationRefused(RefusalReason(word), message, problems)
+    return RegistryUnavailable(message)
+
+
 def error_from_json(value: object) -> tuple[str, str, tuple[Problem, ...]]:
     """(error, message, problems)."""
     return _read("error", value, _error)
@@ -228,6 +307,13 @@ def _texts(value: Mapping[str, Any], name: str) -> list[str]:
     for i, entry in enumerate(found):
         if not isinstance(entry, str):
             raise TypeError(f"{name}[{i}]: expected a string, found {type(entry).__name__}")
+    return found
+
+
+def _entries(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value[name]
+    if not isinstance(found, list) or len(found) > MAX_BATCH:
+        raise TypeError(f"{name}: expected a list of at most {MAX_BATCH}")
     return found
 
 

@@ -7,7 +7,7 @@ keeps an answer away is RegistryUnavailable: try again. Neighbours: `holdfast.re
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,19 +19,11 @@ from holdfast.oauth.client_metadata import ClientMetadata, to_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import to_json as policy_to_json
 from holdfast.registry import wire
-from holdfast.registry.port import (
-    RefusalReason,
-    RegistrationRefused,
-    RegistryError,
-    RegistryUnavailable,
-    StaleGeneration,
-    StaleTerm,
-)
+from holdfast.registry.port import MAX_BATCH, RegistryError, RegistryUnavailable
 from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
 
 T = TypeVar("T")
 _TIMEOUT = 10.0  # seconds for one call; the server answers from a local file, so a longer wait is a dead server
-_REASONS = frozenset(reason.value for reason in RefusalReason)
 
 
 class _Session:
@@ -73,9 +65,21 @@ class HttpRegistry:
         answer = await self._call("PUT", _client_path(client.client_id), term=term, json=to_json(client))
         return _value(answer, wire.stored_client_from_json)
 
+    async def put_clients(self, clients: Sequence[ClientMetadata], *, term: int) -> tuple[StoredClient | RegistryError, ...]:
+        _check_batch(clients)
+        if len({client.client_id for client in clients}) != len(clients):
+            raise ValueError("expected each client id once, found one twice")
+        answer = await self._call("POST", wire.CLIENTS_PATH, term=term, json=wire.batch_to_json(clients))
+        return _complete(_value(answer, wire.verdicts_from_json), clients)
+
     async def get_client(self, client_id: str) -> StoredClient | None:
         answer = await self._call("GET", _client_path(client_id), absent=True)
         return None if answer.status_code == 404 else _value(answer, wire.stored_client_from_json)
+
+    async def get_clients(self, client_ids: Sequence[str]) -> tuple[StoredClient | None, ...]:
+        _check_batch(client_ids)
+        answer = await self._call("POST", wire.CLIENT_LOOKUPS_PATH, json=wire.lookup_to_json(client_ids))
+        return _complete(_value(answer, wire.found_from_json), client_ids)
 
     async def list_clients(self) -> tuple[ClientSummary, ...]:
         return _value(await self._call("GET", wire.CLIENTS_PATH), wire.summaries_from_json)
@@ -164,6 +168,18 @@ def _client_path(client_id: str) -> str:
     return f"{wire.CLIENTS_PATH}/{quote(client_id, safe='')}"
 
 
+def _check_batch(entries: Sequence[object]) -> None:
+    if len(entries) > MAX_BATCH:
+        raise ValueError(f"expected at most {MAX_BATCH} clients at once, found {len(entries)}")
+
+
+def _complete(found: tuple[T, ...], asked: Sequence[object]) -> tuple[T, ...]:
+    """An answer for each, or what belongs to which cannot be told."""
+    if len(found) != len(asked):
+        raise RegistryUnavailable(f"the admin API answered for {len(found)} clients of {len(asked)}")
+    return found
+
+
 def _value(answer: httpx.Response, read: Callable[[object], T]) -> T:
     try:
         return read(answer.json())
@@ -180,12 +196,9 @@ def _error_of(answer: httpx.Response) -> tuple[str, str, Any]:
 
 def _failure(answer: httpx.Response) -> RegistryError:
     word, message, problems = _error_of(answer)
-    if word == wire.ErrorCode.STALE_TERM:
-        return StaleTerm(message)
-    if word == wire.ErrorCode.STALE_GENERATION:
-        return StaleGeneration(message)
-    if word in _REASONS:
-        return RegistrationRefused(RefusalReason(word), message, problems)
+    error = wire.error_of(word, message, problems)
+    if not isinstance(error, RegistryUnavailable):
+        return error
     said = f"the admin API answered {answer.status_code} {word}: {message}"
     return RegistryUnavailable(said, _retry_after(answer))
 

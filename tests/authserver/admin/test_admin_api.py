@@ -319,3 +319,38 @@ async def test_a_server_that_is_down_is_unavailable_and_comes_back(tmp_path: Pat
         with pytest.raises(RegistryUnavailable):
             await registry.describe()
         await registry.close()
+
+
+async def test_an_entry_of_a_batch_that_cannot_be_read_is_refused_in_its_place(
+    operator: httpx.AsyncClient, term: dict[str, str]
+) -> None:
+    entries = [to_json(a_client(name="a")), {"client_id": 7}, "no object", to_json(a_client(name="b"))]
+
+    answer = await operator.post("/v1/clients", json={"clients": entries}, headers=term)
+
+    verdicts = answer.json()["verdicts"]
+    assert [v.get("error") for v in verdicts] == [None, "invalid_client_metadata", "invalid_client_metadata", None]
+    assert [v["stored"]["client"]["client_id"] for v in verdicts if "stored" in v] == ["shop.a", "shop.b"]
+
+
+@pytest.mark.parametrize(
+    "clients",
+    [
+        pytest.param([to_json(a_client()), to_json(a_client())], id="one id twice"),
+        pytest.param([to_json(a_client(name=f"c{i}")) for i in range(201)], id="too many"),
+        pytest.param({"a": 1}, id="no list"),
+    ],
+)
+async def test_a_batch_that_is_none_registers_nobody(
+    operator: httpx.AsyncClient, term: dict[str, str], clients: object
+) -> None:
+    answer = await operator.post("/v1/clients", json={"clients": clients}, headers=term)
+
+    assert answer.status_code == 422
+    assert (await operator.get("/v1/clients")).json() == {"clients": []}
+
+
+async def test_a_batch_without_an_open_term_is_refused(operator: httpx.AsyncClient) -> None:
+    answer = await operator.post("/v1/clients", json={"clients": [to_json(a_client())]}, headers={"Holdfast-Term": "1"})
+
+    assert (answer.status_code, answer.json()["error"]) == (409, "stale_term")
