@@ -107,6 +107,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
             cluster_domain=settings.cluster_domain,
             holder=identity,
             release_after=settings.release_after,
+            rotation_overlap=settings.rotation_overlap,
             guarded_issuers=frozenset(settings.approver_issuers),
         ),
         system_clock,

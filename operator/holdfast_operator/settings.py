@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     """Seconds after which an object is looked at even if nothing happened."""
     release_after: Annotated[float, Field(ge=0)] = 10.0
     """Seconds a deletion waits for a server that cannot be reached."""
+    rotation_overlap: Annotated[float, Field(ge=0, le=86400)] = 120.0
+    """Seconds for which a self-signed certificate is still taken after its renewal, at the least; where its client's tokens
+    live longer, as long as those. What a kubelet needs to bring a new Secret into a pod."""
 
     @classmethod
     def settings_customise_sources(
