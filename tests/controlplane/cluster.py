@@ -24,6 +24,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests.controlplane.plane import certmanager
 from tests.controlplane.plane.plane import ControlPlane
 from tests.controlplane.plane.ports import free_ports
 from tests.controlplane.pods import Pod, container_of
@@ -59,6 +60,7 @@ class LocalCluster:
         cluster = cls(root, ControlPlane.start(root / "plane"))
         try:
             say("Holdfast: the chart's objects, then its two processes …")
+            cluster.plane.guard()
             cluster._install()
             cluster._wait_ready()
         except BaseException:
@@ -139,7 +141,11 @@ class LocalCluster:
             self._start_pod(deployment)
 
     def _rendered(self) -> str:
-        settings = {"authserver.publicUrl": self.issuer, "authserver.mtlsUrl": self.mtls_issuer}
+        settings = {
+            "authserver.publicUrl": self.issuer,
+            "authserver.mtlsUrl": self.mtls_issuer,
+            "approver.issuers": f"{{{certmanager.ISSUER}}}",
+        }
         return render(*(f"--set={name}={value}" for name, value in settings.items()))
 
     def _start_pod(self, deployment: Mapping[str, Any]) -> None:

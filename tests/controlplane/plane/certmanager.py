@@ -21,6 +21,9 @@ WEBHOOK = "cert-manager-webhook"
 ISSUER = "workloads"
 """The ClusterIssuer that is ready on every plane."""
 
+APPROVED = ("issuers.cert-manager.io/*", "clusterissuers.cert-manager.io/plane-selfsigned")
+"""What cert-manager goes on to approve by itself where `workloads` is guarded."""
+
 _ACCOUNTS = ("serviceaccount", "rbac", "webhook-serviceaccount", "webhook-rbac")
 _WEBHOOKS = ("webhook-validating-webhook", "webhook-mutating-webhook")
 
@@ -29,6 +32,16 @@ def identities(binaries: Binaries, home: Path) -> list[dict[str, Any]]:
     """Namespace, ServiceAccounts and RBAC as the chart ships them: the processes run with nothing more."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     return [namespace, *_rendered(binaries, home, _ACCOUNTS)]
+
+
+def guarded(binaries: Binaries, home: Path) -> list[dict[str, Any]]:
+    """The chart's RBAC, with everything but the ClusterIssuer `workloads` for cert-manager to approve."""
+    return _rendered(binaries, home, ("rbac",), f"approveSignerNames={{{','.join(APPROVED)}}}")
+
+
+def unguarded(binaries: Binaries, home: Path) -> list[dict[str, Any]]:
+    """The chart's RBAC as it comes: cert-manager approves every request."""
+    return _rendered(binaries, home, ("rbac",))
 
 
 def webhooks(binaries: Binaries, home: Path, port: int, ca: Path) -> list[dict[str, Any]]:

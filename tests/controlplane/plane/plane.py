@@ -101,6 +101,11 @@ class ControlPlane:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         return self.kubectl_run("apply", "--server-side", "--filename=-", input=json.dumps(listed))
 
+    def guard(self, *, on: bool = True) -> None:
+        """Whether the ClusterIssuer `workloads` waits for an approver, or cert-manager approves its requests by itself."""
+        make = certmanager.guarded if on else certmanager.unguarded
+        self.apply(make(self.binaries, self.root))
+
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """A kubeconfig that is that ServiceAccount, by a token from the TokenRequest API; it has to exist."""
         token = self.kubectl_run("create", "token", name, f"--namespace={namespace}", f"--duration={_TOKEN_HOURS}h")
