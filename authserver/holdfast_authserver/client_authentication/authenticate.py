@@ -5,9 +5,8 @@ wrongly authenticated clients cannot be told apart from outside (E-02).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from holdfast.oauth.errors import InvalidClient, InvalidRequest, UnauthorizedClient
 from holdfast.oauth.refusal import Refusal
@@ -31,8 +30,7 @@ class Method(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticatedClient:
+class AuthenticatedClient(NamedTuple):
     """A client that proved who it is. `method`: how.
 
     `thumbprint` and `expires` are of the certificate on the connection, whichever method: a token may be bound to it

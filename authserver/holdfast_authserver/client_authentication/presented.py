@@ -5,7 +5,7 @@ Every direct endpoint reads it in the same way (M-09). Proves nothing: what is r
 
 import base64
 import binascii
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from holdfast.oauth.errors import InvalidClient, InvalidRequest
@@ -20,8 +20,7 @@ JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """The one `client_assertion_type` that is served (RFC 7523 section 2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedCredentials:
+class PresentedCredentials(NamedTuple):
     """`explicit`: the methods other than a certificate that the request uses. `chain` None: no certificate.
 
     `assertion`: the JWT of a `client_assertion` of the type that is served, unread; None: there is no such.

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from holdfast.oauth.errors import TooManyFailures
 from holdfast_authserver.transport.addresses import is_loopback, peer_of
@@ -41,8 +42,7 @@ class _Bucket:
         self.seen = now
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """Who says to be whom, from where. `address` None: not known, and not counted. `thumbprint`: of the certificate."""
 
     client_id: str

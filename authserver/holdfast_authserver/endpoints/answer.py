@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast.oauth.errors import MethodNotAllowed, OAuthError, TemporarilyUnavailable
 from holdfast_authserver.compact_json import encode
@@ -15,8 +15,7 @@ NO_STORE: Header = (b"cache-control", b"no-store")
 _DIRECT: tuple[Header, ...] = ((b"content-type", b"application/json"), NO_STORE, (b"pragma", b"no-cache"))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Status, body and headers; length and decision id are added when it is sent."""
 
     status: int

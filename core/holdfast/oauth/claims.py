@@ -6,8 +6,7 @@ says that it has not.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -16,8 +15,7 @@ class ClaimsError(ValueError):
     """These are not the claims of an access token; names the claim, the expected and the actual."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """Whose key a token is for: base64url, without padding, of SHA-256 over the certificate's DER."""
 
     x5t_s256: str
@@ -35,8 +33,7 @@ class Confirmation:
         raise ClaimsError("cnf: expected an object with x5t#S256 of 43 base64url characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessTokenClaims:
+class AccessTokenClaims(NamedTuple):
     """What an access token says (RFC 9068 section 2.2). Times are seconds since the epoch.
 
     `scope`: the scope values, empty when none were granted. `cnf` None: the token is not bound.

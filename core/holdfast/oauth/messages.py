@@ -6,7 +6,6 @@ resource values. Knows no client and decides nothing. Everything behind it sees 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -31,12 +30,16 @@ _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9\-._~:/?\[\]@!$&'
 _MAX_VALUE = 2048  # characters of a scope or a resource; longer ones are refused before any comparison
 
 
-@dataclass(frozen=True, slots=True)
 class Form:
     """The parameters of one message. An empty value counts as absent (RFC 6749 section 3.2)."""
 
-    values: Mapping[str, str]
-    repeated: Mapping[str, tuple[str, ...]]
+    __slots__ = ("repeated", "token_request", "values")
+
+    def __init__(self, values: Mapping[str, str], repeated: Mapping[str, tuple[str, ...]]) -> None:
+        self.values = values
+        self.repeated = repeated
+        self.token_request: TokenRequest | None = None
+        """What `TokenRequest.from_form` read, kept because `parse_form` may give out the same form again."""
 
     def get(self, name: str) -> str | None:
         """The value, or None when absent or empty."""
@@ -117,11 +120,13 @@ class TokenRequest(NamedTuple):
     @classmethod
     def from_form(cls, form: Form) -> "TokenRequest":
         """Raises InvalidRequest, InvalidScope, InvalidTarget."""
-        return cls(
-            grant_type=form.require("grant_type"),
-            scope=parse_scope(form.get("scope")),
-            resource=parse_resource(form.all("resource")),
-        )
+        if form.token_request is None:
+            form.token_request = cls(
+                grant_type=form.require("grant_type"),
+                scope=parse_scope(form.get("scope")),
+                resource=parse_resource(form.all("resource")),
+            )
+        return form.token_request
 
 
 def parse_scope(text: str | None) -> tuple[str, ...] | None:

@@ -5,7 +5,7 @@ owns may be asked for only where a policy lists it. Pure; the registry finds the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from holdfast.oauth.client_metadata import AllowedRequester, ClientMetadata
 from holdfast.policy.decision import ALLOW, Decision, DenialReason
@@ -13,8 +13,7 @@ from holdfast.policy.evaluate import uri_allowed
 from holdfast.policy.model import EffectivePolicy
 
 
-@dataclass(frozen=True, slots=True)
-class AudienceDecision:
+class AudienceDecision(NamedTuple):
     """`scopes`: what the token may carry, in the client's order; meaningless when denied."""
 
     decision: Decision
