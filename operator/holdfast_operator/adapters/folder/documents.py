@@ -119,7 +119,7 @@ def _files(root: Path, skip: Path | None, reading: Reading) -> Iterator[Path]:
 
 def _read_file(path: Path, name: str, check: Check, reading: Reading) -> None:
     try:
-        text = _text(path)
+        text = read_text(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reading.unreadable.add(name)
@@ -134,15 +134,16 @@ def _read_file(path: Path, name: str, check: Check, reading: Reading) -> None:
         read_document(part, name, check, reading)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path, limit: int = MAX_FILE) -> str:
+    """The text of a regular file of at most `limit` bytes. Raises OSError, ValueError."""
     # Non-blocking, so that a FIFO in the folder cannot hold us up.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "expected a regular file")
-        data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise ValueError(f"expected at most {MAX_FILE} bytes, found more")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"expected at most {limit} bytes, found more")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -77,6 +77,12 @@ def load(part: Part) -> Any:
         raise YamlError(f"not valid YAML: the parser gave up with {type(error).__name__}") from error
 
 
+def compose(part: Part) -> yaml.Node | None:
+    """The nodes of a document that `load` has taken, with their marks: for whoever asks where a value stands."""
+    node: yaml.Node | None = yaml.compose(part.text, Loader=SafeLoader)
+    return node
+
+
 def _with_line(error: yaml.MarkedYAMLError, offset: int) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"line {mark.line + offset}: " if mark else ""
