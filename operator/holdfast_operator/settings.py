@@ -7,13 +7,24 @@ process runs in. Owns names, defaults and what is wrong with a single value.
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.settings_file import https_url, read_settings_file
 
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+
+
+def _listed(value: object) -> object:
+    """A list of the YAML file as it is; text of the environment, taken apart at its commas."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 def _duration(text: str) -> str:
@@ -44,8 +55,10 @@ class Settings(BaseSettings):
     cluster_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
     """DNS domain of the cluster."""
 
-    approver_issuers: tuple[Annotated[str, Field(max_length=253, pattern=_DOMAIN)], ...] = ()
-    """ClusterIssuers whose CertificateRequests the operator approves and denies. Empty: it leaves all of them to others."""
+    approver_issuers: Annotated[
+        tuple[Annotated[str, Field(max_length=253, pattern=_DOMAIN)], ...], NoDecode, BeforeValidator(_listed)
+    ] = ()
+    """ClusterIssuers, with commas between them, whose CertificateRequests the operator approves and denies; empty: of none."""
     approver_max_duration: Annotated[str, AfterValidator(_duration)] = "2160h"
     """The longest certificate that is approved, whatever a policy allows."""
     approver_cert_manager: Annotated[str, Field(min_length=1)] = "system:serviceaccount:cert-manager:cert-manager"
