@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     approver_issuers: Annotated[
         tuple[Annotated[str, Field(max_length=253, pattern=_DOMAIN)], ...], NoDecode, BeforeValidator(_listed)
     ] = ()
-    """ClusterIssuers, with commas between them, whose CertificateRequests the operator approves and denies; empty: of none."""
+    """ClusterIssuers, with commas between, whose CertificateRequests the operator approves and denies; empty: of none."""
     approver_max_duration: Annotated[str, AfterValidator(_duration)] = "2160h"
     """The longest certificate that is approved, whatever a policy allows."""
     approver_cert_manager: Annotated[str, Field(min_length=1)] = "system:serviceaccount:cert-manager:cert-manager"
