@@ -24,6 +24,7 @@ from holdfast.oauth.client_metadata import ClientMetadata, Owner, TrustAnchor
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import Registry
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
+from holdfast_authserver.registry.keeper import RegistryKeeper
 from holdfast_authserver.server import AuthorizationServer
 from holdfast_authserver.settings import Settings
 from holdfast_authserver.transport.limits import ConnectionLimits
@@ -176,6 +177,12 @@ def settings_in(folder: Path, server_ca: Authority, **changes: Any) -> Settings:
         "throttle_loopback": False,
     }
     return Settings(**(values | changes))
+
+
+async def make_registry(folder: Path, born: datetime) -> None:
+    """The registry that a server in `folder` will find: one that began then, with nobody in it."""
+    keeper = await RegistryKeeper.open(f"sqlite+aiosqlite:///{folder / 'registry.db'}", MovingClock(born))
+    await keeper.close()
 
 
 @asynccontextmanager

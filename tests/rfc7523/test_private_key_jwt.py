@@ -5,6 +5,7 @@ import base64
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from holdfast.registry.port import RegistryUnavailable
 from tests.authserver.client_authentication.credentials import (
     ASSERTION_TYPE,
     BY_ASSERTION,
@@ -29,7 +31,7 @@ from tests.authserver.client_authentication.credentials import (
     unsigned,
 )
 from tests.authserver.client_authentication.publisher import publishing
-from tests.authserver.running import MovingClock, RunningServer, client, running, token_form
+from tests.authserver.running import MovingClock, RunningServer, client, make_registry, running, token_form
 from tests.core.x509.authority import DAY, NOW, Authority, Issued, new_key
 from tests.rfc8705.expectations import assert_error, assert_failed_authentication
 
@@ -44,8 +46,13 @@ ON_CONNECTION = self_signed("on the connection")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningServer]:
-    """`shop.orders` holds KEY alone and takes unbound tokens; `shop.many` holds keys of every kind; `shop.bound` binds."""
-    async with running(tmp_path_factory.mktemp("server"), clock=CLOCK) as started:
+    """`shop.orders` holds KEY alone and takes unbound tokens; `shop.many` holds keys of every kind; `shop.bound` binds.
+
+    The registry is an hour old: a younger one refuses assertions that may be older than it is.
+    """
+    folder = tmp_path_factory.mktemp("server")
+    await make_registry(folder, NOW - timedelta(hours=1))
+    async with running(folder, clock=CLOCK) as started:
         many = [jwk(KEY, kid="ec"), jwk(RSA, "PS256", kid="rsa"), jwk(ED, "EdDSA", kid="ed"), jwk(P384, "ES384", kid="384")]
         await started.put(assertion_client("shop.orders", jwk(KEY, kid="k1"), certificate_bound=False), BY_ASSERTION)
         await started.put(assertion_client("shop.many", *many, certificate_bound=False), BY_ASSERTION)
@@ -548,3 +555,66 @@ async def test_e01_signed_nonsense_is_a_refusal_too(server: RunningServer) -> No
     for payload in (b"7", b"[]", b"null", b"{", b"\xff", repeated, b'{"exp": NaN}', b"{}"):
         text = _signed(payload, {"alg": "ES256", "kid": "k1"})
         assert_failed_authentication(await _ask(server, text, client_id="shop.orders"))
+
+
+_BORN = 100.0  # seconds before NOW: the age of a registry that replaced a lost one
+
+
+@pytest.mark.parametrize(
+    ("changes", "retry_after"),
+    [
+        ({"iat": -101}, "1"), ({"iat": -280}, "180"), ({"iat": None, "exp": 60}, "170"), ({"iat": None, "exp": 229}, "1"),
+        ({"iat": -101, "nbf": -150}, "1"), ({"iat": -100}, None), ({"iat": 0}, None), ({"iat": None, "exp": 230}, None),
+        ({"iat": None, "nbf": -100, "exp": 60}, None), ({"iat": -280, "nbf": -100}, None),
+    ],
+)  # fmt: skip
+async def test_a05_what_may_have_been_used_in_a_lost_registry_is_not_let_in(
+    tmp_path: Path, changes: Mapping[str, int | None], retry_after: str | None
+) -> None:
+    """A new one is: 503 says when one made alike counts again (A-05)."""
+    await make_registry(tmp_path, NOW - timedelta(seconds=_BORN))
+    async with running(tmp_path, clock=CLOCK) as server:
+        await server.put(assertion_client("shop.orders", jwk(KEY, kid="k1"), certificate_bound=False), BY_ASSERTION)
+        now = int(CLOCK().timestamp())
+        times = {name: None if ahead is None else now + ahead for name, ahead in changes.items()}
+        response = await _ask(server, _good(server, **times))
+
+        if retry_after is None:
+            assert response.status_code == 200, response.text
+        else:
+            assert_error(response, 503, "temporarily_unavailable")
+            assert response.headers["retry-after"] == retry_after
+            assert (await _ask(server, _good(server))).status_code == 200
+
+
+async def _instance(server: RunningServer) -> str | None:
+    """None: it is between two registries."""
+    try:
+        return (await server.registry.describe()).instance
+    except RegistryUnavailable:
+        return None
+
+
+async def test_a05_an_assertion_is_not_good_again_after_the_registry_was_lost(tmp_path: Path) -> None:
+    """The file is deleted in use; what was used with it stays used up (A-05)."""
+    clock = MovingClock(NOW)
+    async with running(tmp_path, clock=clock) as server:
+        metadata = assertion_client("shop.orders", jwk(KEY, kid="k1"), certificate_bound=False)
+        await server.put(metadata, BY_ASSERTION)
+        used = assertion(KEY, claims(server.issuer, clock(), "shop.orders"), kid="k1")
+        assert (await _ask(server, used)).status_code == 200
+        instance = (await server.registry.describe()).instance
+        clock.move(seconds=2)
+        (tmp_path / "registry.db").unlink()
+        async with asyncio.timeout(10):
+            while await _instance(server) in (instance, None):
+                pass
+        term = await server.registry.open_term("tests")
+        await server.registry.confirm(term=term)
+        await server.registry.put_policy(BY_ASSERTION, term=term)
+        await server.registry.put_client(replace(metadata, policy=BY_ASSERTION.hash), term=term)
+        again = await _ask(server, used)
+        fresh = await _ask(server, assertion(KEY, claims(server.issuer, clock(), "shop.orders"), kid="k1"))
+
+    assert_error(again, 503, "temporarily_unavailable")
+    assert fresh.status_code == 200, fresh.text

@@ -48,10 +48,14 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class OneUse:
-    """What makes an assertion good for once: its `jti`, and the moment after which it is refused anyway."""
+    """What makes an assertion good for once: its `jti`, and the moment after which it is refused anyway.
+
+    `earliest`: seconds since the epoch; it was made no earlier, so nobody can have used it before.
+    """
 
     jti: str
     expires: datetime
+    earliest: float
 
 
 def read_assertion(text: str) -> Assertion:
@@ -87,10 +91,12 @@ def check_claims(claims: Mapping[str, Any], *, client_id: str, issuer: str, at: 
         # Not an endpoint, nor a list: whoever else is named could use it here, too (RFC 7523bis section 4).
         raise _wrong(f"aud: expected the string {issuer}, found {claims.get('aud')!r:.120}")
     now = at.timestamp()
-    for name in ("nbf", "iat"):
-        if name in claims and _seconds(claims, name) > now + MAX_AHEAD:
-            raise _wrong(f"{name}: expected at most {MAX_AHEAD} seconds ahead")
-    return OneUse(_jti(claims), datetime.fromtimestamp(_expiry(claims, now), UTC))
+    begins = [_seconds(claims, name) for name in ("nbf", "iat") if name in claims]
+    if max(begins, default=now) > now + MAX_AHEAD:
+        raise _wrong(f"nbf, iat: expected at most {MAX_AHEAD} seconds ahead")
+    expiry = _expiry(claims, now)
+    earliest = max(begins, default=expiry - MAX_LIFETIME - MAX_AHEAD)
+    return OneUse(_jti(claims), datetime.fromtimestamp(expiry, UTC), earliest)
 
 
 def _expiry(claims: Mapping[str, Any], now: float) -> float:

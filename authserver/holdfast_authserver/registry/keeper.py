@@ -214,6 +214,11 @@ class RegistryKeeper:
         """Every revoked token that may still live."""
         return self._revoked
 
+    @property
+    def remembers_since(self) -> datetime:
+        """Assertions used earlier are forgotten: whole seconds, as their `iat` is."""
+        return self._snapshot.instance_created
+
     async def remember_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
         """Whether this client assertion is seen for the first time, in any worker or replica; durable when it returns.
 

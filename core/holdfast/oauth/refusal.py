@@ -60,6 +60,10 @@ class Refusal(StrEnum):
     ASSERTION_SIGNATURE = ("assertion_signature", "No registered key of the client made the assertion's signature.")
     ASSERTION_CLAIMS = ("assertion_claims", "The assertion is another client's, for another server, too old or too long.")
     ASSERTION_REPLAYED = ("assertion_replayed", "The assertion was used before.")
+    ASSERTION_FORGOTTEN = (
+        "assertion_forgotten",
+        "The assertion may be older than the registry, and nobody knows any more whether it was used before.",
+    )
 
     # What is asked for
     POLICY = ("policy", "A policy forbids it; the detail names which rule.")
