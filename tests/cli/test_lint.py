@@ -33,6 +33,8 @@ spec:
   tokens: {maxLifetime: 15m}
 """
 
+ANY_NAME = "  certificates: {allowedSubjects: {dnsNames: [a.example]}}\n"
+
 
 def lint(*arguments: object, input: str | None = None) -> tuple[int, list[dict[str, Any]]]:
     """In this process, for speed: exit code and findings."""
@@ -91,7 +93,7 @@ def test_a_policy_of_another_folder_refuses_the_client_at_the_line_of_its_field(
     assert alone.returncode == 0, alone.stdout
     assert ruled.returncode == 1
     assert ruled.stdout.splitlines()[0].startswith(
-        "client.yaml:8:5: error: OAuthClient shop/orders: spec.tokens.lifetime: expected at most 900"
+        "client.yaml:8:5: error: OAuthClient shop/orders: spec.tokens.lifetime: MTLSPolicy baseline: expected at most 900"
     )
     assert ruled.stdout.splitlines()[0].endswith("[LifetimeTooLong]")
 
@@ -209,6 +211,21 @@ def test_the_first_of_two_claimants_of_a_client_id_has_it(tmp_path: Path) -> Non
     assert "OAuthClient shop/orders" in finding["message"]
 
 
+def test_an_audience_has_one_owner_and_a_subject_under_one_ca_one_namespace(tmp_path: Path) -> None:
+    api = '  resourceServer: {audiences: ["https://a.shop.svc"]}\n  authentication: {subject: {dns: a.example}}\n'
+    (tmp_path / "1.yaml").write_text(f"{CLIENT}{api}---\n{CLIENT.replace('orders', 'other')}{api}")
+    (tmp_path / "2.yaml").write_text(f"{CLIENT.replace('shop', 'fin')}{api.splitlines()[1]}\n")
+    (tmp_path / "policy.yaml").write_text(BASELINE.replace("  tokens: {maxLifetime: 15m}\n", ANY_NAME))
+
+    code, findings = lint(tmp_path)
+
+    assert code == 1
+    assert [(f["rule"], f["object"]) for f in findings] == [
+        ("AudienceTaken", "OAuthClient shop/other"),
+        ("SubjectTaken", "OAuthClient fin/orders"),
+    ]
+
+
 def test_two_clients_do_not_share_a_secret(tmp_path: Path) -> None:
     secret = "    secretName: shared\n  tokens:"
     texts = [CLIENT.replace("  tokens:", secret), CLIENT.replace("  tokens:", secret).replace("orders", "other")]
@@ -272,3 +289,18 @@ def test_environments_of_one_folder_may_differ_in_what_is_immutable(tmp_path: Pa
     code, findings = lint(tmp_path)
 
     assert (code, rules(findings)) == (0, ["DuplicateObject"])
+
+
+def test_a_policy_in_warn_warns_and_one_in_audit_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "client.yaml").write_text(CLIENT)
+    policy = tmp_path / "policy.yaml"
+
+    policy.write_text(BASELINE.replace("spec:\n", "spec:\n  mode: Warn\n"))
+    warned = lint(tmp_path)
+    policy.write_text(BASELINE.replace("spec:\n", "spec:\n  mode: Audit\n"))
+
+    assert (warned[0], [(f["level"], f["rule"], f["field"]) for f in warned[1]]) == (
+        0,
+        [("warning", "MayBeRefused", "spec.tokens.lifetime")],
+    )
+    assert lint(tmp_path) == (0, [])

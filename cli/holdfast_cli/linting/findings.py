@@ -42,6 +42,7 @@ class OwnRule(StrEnum):
         "ClientSelectorAlone",
         "A policy selects by labels of clients alone, which the tenant whom it rules writes.",
     )
+    MAY_BE_REFUSED = "MayBeRefused", "Admission would warn: the cluster, or a policy in Warn, may say no."
     NOT_AMONG_THE_FILES = "NotAmongTheFiles", "A judgement needs an object that no file declares, and was left out."
 
 
