@@ -7,6 +7,7 @@ Neighbours: `plane` (the control plane), `pods` (Deployments as processes).
 """
 
 import argparse
+import base64
 import functools
 import json
 import os
@@ -30,7 +31,8 @@ from tests.controlplane.plane.ports import free_ports
 from tests.controlplane.pods import Pod, container_of
 from tools.generate_install import NAMESPACE, render
 
-AUTHSERVER, OPERATOR = "holdfast-authserver", "holdfast-operator"
+WEBHOOKS = "ValidatingWebhookConfiguration"
+AUTHSERVER, OPERATOR, INJECTOR = "holdfast-authserver", "holdfast-operator", "holdfast-injector"
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,35 @@ class Ports:
     admin: int
     ops: int
     operator_ops: int
+    webhook: int
+    injector_ops: int
 
 
 class LocalCluster:
     """A running cluster. Everything it writes lies under `root`, which its owner removes after `stop`."""
 
-    def __init__(self, root: Path, plane: ControlPlane) -> None:
+    def __init__(self, root: Path, plane: ControlPlane, values: Mapping[str, str] | None = None) -> None:
         self.root = root
         self.plane = plane
-        self.ports = Ports(*free_ports(5))
+        self._values = dict(values or {})
+        self.ports = Ports(*free_ports(7))
         self.pods: dict[str, Pod] = {}
+        self._webhooks: list[dict[str, Any]] = []
 
     @classmethod
-    def start(cls, root: Path, say: Callable[[str], None] = lambda _: None) -> Self:
-        """Starts everything and returns when the operator and the server are ready. `say` gets a line for each step."""
+    def start(cls, root: Path, say: Callable[[str], None] = lambda _: None, values: Mapping[str, str] | None = None) -> Self:
+        """Starts everything and returns when all of Holdfast is ready.
+
+        `say` gets a line for each step. `values`: of the chart, besides its defaults and the addresses.
+        """
         say("control plane and cert-manager …")
-        cluster = cls(root, ControlPlane.start(root / "plane"))
+        cluster = cls(root, ControlPlane.start(root / "plane"), values)
         try:
-            say("Holdfast: the chart's objects, then its two processes …")
+            say("Holdfast: the chart's objects, then its processes …")
             cluster.plane.guard()
             cluster._install()
             cluster._wait_ready()
+            cluster._open_webhooks()
         except BaseException:
             cluster.stop()
             raise
@@ -75,6 +85,10 @@ class LocalCluster:
     @property
     def operator(self) -> Pod:
         return self.pods[OPERATOR]
+
+    @property
+    def injector(self) -> Pod:
+        return self.pods[INJECTOR]
 
     @property
     def ca_file(self) -> Path:
@@ -111,7 +125,7 @@ class LocalCluster:
             "policies": self._policies(),
             "kubeconfig": str(self.plane.kubeconfig),
             "kubectl": str(self.plane.kubectl),
-            "pids": {**self.plane.pids, "authserver": self.authserver.pid, "operator": self.operator.pid},
+            "pids": {**self.plane.pids, **{name.removeprefix("holdfast-"): pod.pid for name, pod in self.pods.items()}},
         }
 
     def _policies(self) -> list[dict[str, Any]]:
@@ -134,7 +148,8 @@ class LocalCluster:
         self.kubectl("create", "namespace", NAMESPACE)
         objects = [o for o in yaml.safe_load_all(self._rendered()) if o]
         deployments = [o for o in objects if o["kind"] == "Deployment"]
-        self.plane.apply([_reachable(o) for o in objects if o["kind"] != "Deployment"])
+        self._webhooks = [o for o in objects if o["kind"] == WEBHOOKS]
+        self.plane.apply([_reachable(o) for o in objects if o["kind"] not in ("Deployment", WEBHOOKS)])
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         self.kubectl("wait", "--for=condition=Ready", "certificate", "--all", f"--namespace={NAMESPACE}", "--timeout=60s")
         for deployment in sorted(deployments, key=lambda d: d["metadata"]["name"]):
@@ -145,34 +160,50 @@ class LocalCluster:
             "authserver.publicUrl": self.issuer,
             "authserver.mtlsUrl": self.mtls_issuer,
             "approver.issuers": f"{{{certmanager.ISSUER}}}",
+            **self._values,
         }
         return render(*(f"--set={name}={value}" for name, value in settings.items()))
 
     def _start_pod(self, deployment: Mapping[str, Any]) -> None:
         container = container_of(deployment)
-        pod = Pod(container, self.root / container.name, self.kubectl, self._overrides()[container.name])
+        pod = Pod(container, self.root / container.name, self.kubectl, self._overrides(container.name))
         self.pods[container.name] = pod
         pod.start()
 
-    def _overrides(self) -> dict[str, dict[str, str]]:
+    def _overrides(self, name: str) -> dict[str, str]:
         """What a pod network and an in-cluster token would give."""
-        account = self.plane.service_account_kubeconfig(NAMESPACE, OPERATOR)
-        server = {"public": self.ports.public, "mtls": self.ports.mtls, "admin": self.ports.admin, "ops": self.ports.ops}
-        listeners = {f"HOLDFAST_{name.upper()}_PORT": str(port) for name, port in server.items()}
-        hosts = {f"HOLDFAST_{name.upper()}_HOST": "127.0.0.1" for name in server}
-        return {
-            AUTHSERVER: listeners | hosts,
+        if name == AUTHSERVER:
+            server = {"public": self.ports.public, "mtls": self.ports.mtls, "admin": self.ports.admin, "ops": self.ports.ops}
+            listeners = {f"HOLDFAST_{listener.upper()}_PORT": str(port) for listener, port in server.items()}
+            return listeners | {f"HOLDFAST_{listener.upper()}_HOST": "127.0.0.1" for listener in server}
+        own = {
             OPERATOR: {
-                "KUBECONFIG": str(account),
                 "HOLDFAST_ADMIN_URL": f"https://127.0.0.1:{self.ports.admin}",
-                "HOLDFAST_OPS_HOST": "127.0.0.1",
                 "HOLDFAST_OPS_PORT": str(self.ports.operator_ops),
             },
+            INJECTOR: {
+                "HOLDFAST_WEBHOOK_HOST": "127.0.0.1",
+                "HOLDFAST_WEBHOOK_PORT": str(self.ports.webhook),
+                "HOLDFAST_OPS_PORT": str(self.ports.injector_ops),
+            },
         }
+        account = self.plane.service_account_kubeconfig(NAMESPACE, name)
+        return {"KUBECONFIG": str(account), "HOLDFAST_OPS_HOST": "127.0.0.1", **own[name]}
 
     def _wait_ready(self) -> None:
-        for pod, port in ((self.authserver, self.ports.ops), (self.operator, self.ports.operator_ops)):
-            pod.process.wait_until(functools.partial(answers, f"http://127.0.0.1:{port}/readyz"))
+        listening = {AUTHSERVER: self.ports.ops, OPERATOR: self.ports.operator_ops, INJECTOR: self.ports.injector_ops}
+        for name, pod in self.pods.items():
+            pod.process.wait_until(functools.partial(answers, f"http://127.0.0.1:{listening[name]}/readyz"))
+
+    def _open_webhooks(self) -> None:
+        """By URL, and with the CA that cert-manager's injector would write: a Service does not resolve here."""
+        if not self._webhooks:
+            return
+        bundle = base64.b64encode(self.injector.path("/etc/holdfast/tls/ca.crt").read_bytes()).decode()
+        for webhook in (w for configuration in self._webhooks for w in configuration["webhooks"]):
+            path = webhook["clientConfig"]["service"]["path"]
+            webhook["clientConfig"] = {"url": f"https://127.0.0.1:{self.ports.webhook}{path}", "caBundle": bundle}
+        self.plane.apply(self._webhooks)
 
 
 def _policy(policy: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import yaml
 
 from holdfast import __version__
 from holdfast_authserver.settings import Settings as ServerSettings
+from holdfast_operator.admission.settings import InjectorSettings
 from holdfast_operator.settings import Settings as OperatorSettings
 from tests.controlplane.plane.build import BuildError
 from tests.controlplane.plane.plane import ControlPlane, KubectlError
@@ -36,6 +37,11 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
         "--set=operator.tolerations[0].operator=Exists,operator.podLabels.team=id,operator.podAnnotations.a=b",
     ),
     "closed": ("--set=networkPolicy.enabled=false,rbac.aggregateToDefaultRoles=false,crds.install=false",),
+    "without webhooks": ("--set=injector.enabled=false,admissionPolicies.enabled=false",),
+    "webhooks for whom they are": (
+        "--set=injector.failurePolicy=Ignore,injector.replicas=3,injector.affinity.nodeAffinity=null",
+        "--set=injector.allowFrom[0].ipBlock.cidr=10.0.0.1/32,serviceAccounts.injector=chosen",
+    ),
     "a load balancer": ("--set=authserver.service.type=LoadBalancer,authserver.service.annotations.a=b",),
     "more environment": ("--set=operator.extraEnv[0].name=HTTPS_PROXY,operator.extraEnv[0].value=http://proxy:3128",),
 }
@@ -74,6 +80,7 @@ def test_the_api_server_accepts_what_is_rendered(plane: ControlPlane, render: Re
         ("operator.replica=2", "operator"),
         ("certificates.duration=30days", "certificates/duration"),
         ("authserver.startupHold=61", "authserver/startupHold"),
+        ("injector.failurePolicy=fail", "injector/failurePolicy"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(plane: ControlPlane, setting: str, place: str) -> None:
@@ -85,7 +92,7 @@ def test_the_operator_has_no_verb_on_secrets_and_no_wildcard(render: Render) -> 
     roles = [document for document in render() if document["kind"] in ("Role", "ClusterRole")]
     granted = [rule for role in roles for rule in role["rules"]]
 
-    assert len(roles) == 4
+    assert len(roles) == 5
     assert [rule for rule in granted if "secrets" in rule["resources"] or "*" in str(rule)] == []
 
 
@@ -124,7 +131,7 @@ def test_the_pods_pass_the_restricted_pod_security_standard(plane: ControlPlane,
     plane.apply(document for document in documents if document["kind"] == "ServiceAccount")
     pods = [_pod_of(document) for document in documents if document["kind"] == "Deployment"]
 
-    assert len(_dry_run(plane, pods).splitlines()) == 2
+    assert len(_dry_run(plane, pods).splitlines()) == 3
 
 
 def test_cert_manager_issues_every_certificate_and_the_admin_api_trusts_its_own_ca_alone(
@@ -164,15 +171,21 @@ def test_every_setting_of_the_operator_is_set_by_the_chart_but_its_identity(rend
     assert set(_environment(render(), "operator")) == known
 
 
+def test_every_setting_of_the_injector_is_set_by_the_chart(render: Render) -> None:
+    known = {f"HOLDFAST_{name.upper()}" for name in InjectorSettings.model_fields}
+
+    assert set(_environment(render(), "injector")) == known
+
+
 def test_the_processes_accept_the_environment_that_the_chart_gives_them(
     render: Render, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = render()
-    for component in ("authserver", "operator"):
+    for component in ("authserver", "operator", "injector"):
         for name, value in _environment(documents, component).items():
             monkeypatch.setenv(name, value)
 
-        settings: ServerSettings | OperatorSettings = ServerSettings() if component == "authserver" else _operator()
+        settings = _settings(component)
         assert settings.ops_host == "0.0.0.0"  # set from outside: both have the loopback as default
 
 
@@ -189,7 +202,10 @@ def test_helm_installs_upgrades_and_uninstalls_and_leaves_nothing(plane: Control
         assert done.returncode == 0, f"{command[0]}: {done.stderr}"
 
     selector = f"app.kubernetes.io/instance={release}"
-    kinds = "deployments,services,serviceaccounts,certificates,issuers,clusterroles,clusterrolebindings,roles"
+    kinds = (
+        "deployments,services,serviceaccounts,certificates,issuers,clusterroles,clusterrolebindings,roles,"
+        "validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings"
+    )
     assert plane.kubectl_run("get", kinds, "-A", f"--selector={selector}", "--output=name") == ""
 
 
@@ -224,8 +240,11 @@ def test_the_image_is_built_from_every_folder_of_the_wheel() -> None:
     assert {f"!{package.split('/')[0]}/" for package in packages} <= set(allowed)
 
 
-def _operator() -> OperatorSettings:
-    return OperatorSettings()  # type: ignore[call-arg]  # required fields come from the environment
+def _settings(component: str) -> ServerSettings | OperatorSettings | InjectorSettings:
+    if component == "authserver":
+        return ServerSettings()
+    # Required fields come from the environment.
+    return OperatorSettings() if component == "operator" else InjectorSettings()  # type: ignore[call-arg]
 
 
 def _helm(plane: ControlPlane, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,10 @@
 {{- printf "%s-operator" (include "holdfast.fullname" .) -}}
 {{- end -}}
 
+{{- define "holdfast.injector" -}}
+{{- printf "%s-injector" (include "holdfast.fullname" .) -}}
+{{- end -}}
+
 {{- define "holdfast.admin" -}}
 {{- printf "%s-admin" (include "holdfast.fullname" .) -}}
 {{- end -}}
@@ -28,6 +32,10 @@
 
 {{- define "holdfast.operator.account" -}}
 {{- .Values.serviceAccounts.operator | default (include "holdfast.operator" .) -}}
+{{- end -}}
+
+{{- define "holdfast.injector.account" -}}
+{{- .Values.serviceAccounts.injector | default (include "holdfast.injector" .) -}}
 {{- end -}}
 
 {{/* Who the operator is to the admin API: pinned there, and asked for in its certificate. */}}
