@@ -31,7 +31,7 @@ from holdfast_authserver.app import create_context, create_mtls_app, create_publ
 from holdfast_authserver.audit import AuditLog, AuditLogError
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.operations import create_operations_app
-from holdfast_authserver.endpoints.urls import INTROSPECT, TOKEN, ServerUrls
+from holdfast_authserver.endpoints.urls import DENY_LIST, INTROSPECT, JWKS, REVOKE, TOKEN, ServerUrls
 from holdfast_authserver.gauges import add_listener_gauge
 from holdfast_authserver.keys.follower import KeyFollower
 from holdfast_authserver.keys.opening import open_ring
@@ -109,6 +109,7 @@ class AuthorizationServer:
         keys = await self._open_keys(keeper)
         await self_test(contexts["mtls"], http=settings.http)
         context = create_context(settings, self._urls, keeper, keys, audit, self._clock)
+        self._closing.callback(context.refusal_lines.close)
         self._closing.push_async_callback(context.authentication.close)
         for name, tls in contexts.items():
             tls.on_handshake = partial(context.metrics.handshake, name)
@@ -182,7 +183,14 @@ class AuthorizationServer:
     def endpoints(self) -> Endpoints:
         """Where clients go."""
         urls = self.urls
-        return Endpoints(issuer=urls.issuer, token_endpoint=urls.mtls + TOKEN, introspection_endpoint=urls.mtls + INTROSPECT)
+        return Endpoints(
+            issuer=urls.issuer,
+            token_endpoint=urls.mtls + TOKEN,
+            introspection_endpoint=urls.mtls + INTROSPECT,
+            revocation_endpoint=urls.mtls + REVOKE,
+            jwks_uri=urls.issuer + JWKS,
+            deny_list_uri=urls.issuer + DENY_LIST,
+        )
 
     @property
     def registry(self) -> Registry:

@@ -23,6 +23,7 @@ from holdfast_operator.adapters.lease_store import KubernetesLeaseStore
 from holdfast_operator.approval.approver import Approver
 from holdfast_operator.approval.judge import Rules
 from holdfast_operator.approval.owner import Owners
+from holdfast_operator.converge.mirror import Mirror
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.reconciler import Reconciler
 from holdfast_operator.engine.engine import Engine, EngineSettings
@@ -99,8 +100,9 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         key_file=settings.admin_key_file,
     )
     running.push_async_callback(registry.close)
+    mirror = Mirror(KubernetesCluster(api, identity))
     reconciler = Reconciler(
-        KubernetesCluster(api, identity),
+        mirror,
         registry,
         ReconcileSettings(
             trust_domain=settings.trust_domain,
@@ -109,18 +111,26 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
             release_after=settings.release_after,
             rotation_overlap=settings.rotation_overlap,
             guarded_issuers=frozenset(settings.approver_issuers),
+            config_map_name=settings.config_map_name,
+            server_ca_file=settings.server_ca_file,
         ),
         system_clock,
     )
     metrics = Metrics()
     approver = _approver(settings, reconciler, metrics)
-    engine = Engine(reconciler, EngineSettings(workers=settings.workers, resync=settings.resync), observer=metrics.passed)
+    engine = Engine(
+        reconciler,
+        EngineSettings(workers=settings.workers, resync=settings.resync),
+        observer=metrics.passed,
+        refresh=mirror.refresh_all,
+    )
+    mirror.on_write = engine.on_own_write
     store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
     elector = Elector(store, identity, system_clock)
     _show(metrics, engine, elector)
     _show_approver(metrics, approver)
     return _Parts(
-        shell=Shell(_sink(engine, metrics, approver)),
+        shell=Shell(_sink(mirror, engine, metrics, approver)),
         engine=engine,
         elector=elector,
         leadership=Leadership(elector, engine, reconciler.abandon_term, beside=(approver.run,)),
@@ -141,13 +151,14 @@ def _approver(settings: Settings, reconciler: Reconciler, metrics: Metrics) -> A
     return Approver(cluster, owners, rules, system_clock, metrics.decided)
 
 
-def _sink(engine: Engine, metrics: Metrics, approver: Approver) -> EventSink:
+def _sink(mirror: Mirror, engine: Engine, metrics: Metrics, approver: Approver) -> EventSink:
     """From kopf's thread into our loop."""
     loop = asyncio.get_running_loop()
 
     def take_in(kind: Kind, obj: Object, deleted: bool) -> None:
         metrics.event(kind.kind)
-        engine.on_change(kind, obj, deleted=deleted)
+        if mirror.observe(kind, obj, deleted=deleted):  # else our own write, or what was listed before
+            engine.on_change(kind, obj, deleted=deleted)
         if kind is Kind.CERTIFICATE_REQUEST:
             approver.on_change(obj, deleted=deleted)
 

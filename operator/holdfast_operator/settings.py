@@ -19,6 +19,7 @@ from pydantic_settings import (
 from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.settings_file import https_url, read_settings_file
 
+_OBJECT = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 
 
@@ -64,6 +65,12 @@ class Settings(BaseSettings):
     approver_cert_manager: Annotated[str, Field(min_length=1)] = "system:serviceaccount:cert-manager:cert-manager"
     """The user that cert-manager makes requests as: of its requests the namespace alone is known, of others' who asks."""
 
+    config_map_name: Annotated[str, Field(max_length=253, pattern=_OBJECT)] = "holdfast"
+    """Name of the ConfigMap in every namespace with a client, from which applications know issuer, endpoints and CA."""
+    server_ca_file: Path | None = None
+    """CA certificates (PEM) that the server's public and mTLS listeners lead to, for that ConfigMap; read again when it
+    changes. None, or no such file: the listeners' certificates are of a public CA."""
+
     lease_namespace: Annotated[str, Field(min_length=1, max_length=63)] = "holdfast-system"
     """Namespace of the Lease by which one of several replicas works."""
     lease_name: Annotated[str, Field(min_length=1, max_length=253)] = "holdfast-operator"
@@ -75,7 +82,7 @@ class Settings(BaseSettings):
     ops_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Plain HTTP: health, readiness, metrics. 0: any free port."""
 
-    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    workers: Annotated[int, Field(ge=1, le=64)] = 16
     """Passes at the same time."""
     resync: Annotated[float, Field(gt=0)] = 600.0
     """Seconds after which an object is looked at even if nothing happened."""

@@ -120,15 +120,17 @@ class Pod:
             folder = self.path(mount)
             folder.mkdir(parents=True, exist_ok=True)
             if "secret" in volume:
-                self._lay_secret(volume["secret"]["secretName"], folder)
+                self._lay_secret(volume["secret"], folder)
 
-    def _lay_secret(self, name: str, folder: Path) -> None:
-        namespace = self.container.namespace
-        secret = json.loads(self._kubectl("get", "secret", name, f"--namespace={namespace}", "--output=json"))
-        for key, value in secret["data"].items():
-            fresh, target = base64.b64decode(value), folder / key
+    def _lay_secret(self, source: Mapping[str, Any], folder: Path) -> None:
+        """All of the Secret, or the `items` that the volume names."""
+        name, namespace = source["secretName"], self.container.namespace
+        data = json.loads(self._kubectl("get", "secret", name, f"--namespace={namespace}", "--output=json"))["data"]
+        wanted = {item["key"]: item["path"] for item in source.get("items", ())} or {key: key for key in data}
+        for key, path in wanted.items():
+            fresh, target = base64.b64decode(data[key]), folder / path
             if not target.exists() or target.read_bytes() != fresh:
-                staged = folder / f".{key}"
+                staged = folder / f".{path}"
                 staged.touch(mode=0o600)
                 staged.write_bytes(fresh)
                 staged.replace(target)

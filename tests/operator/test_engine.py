@@ -48,6 +48,13 @@ class Script:
         self.answer: Callable[[Key], Outcome] = lambda key: Outcome()
         self.running = self.most_at_once = 0
 
+    config_map_name = ""
+    configs_differ = False
+
+    async def configs_changed(self) -> bool:
+        differ, self.configs_differ = self.configs_differ, False
+        return differ
+
     def config_map_changed(self, namespace: str, name: str) -> None:
         self.changed_config_maps.append((namespace, name))
 
@@ -385,6 +392,27 @@ def test_an_engine_that_was_stopped_starts_again_with_what_happened_meanwhile() 
         await engine.start()
         await engine.settled()
         assert script.times_of(ORDERS) == [0.0]
+        await engine.stop()
+
+    run(main)
+
+
+def test_when_the_servers_ca_or_endpoints_change_every_namespace_with_a_client_is_looked_at_once() -> None:
+    async def main() -> None:
+        script = Script()
+        script.config_map_name = "holdfast"
+        keys = {Key(Kind.CONFIG_MAP, name, "holdfast") for name in ("shop", "web")}
+        clients = [client(Key(Kind.OAUTH_CLIENT, key.namespace, f"c{n}")) for key in keys for n in range(3)]
+        script.listing.objects[Kind.OAUTH_CLIENT] = clients
+        engine = await started(script)
+        await asyncio.sleep(5)
+        assert sorted(key.namespace for _, key in script.passes if key in keys) == ["shop", "web"]
+
+        script.passes.clear()
+        script.configs_differ = True
+        await asyncio.sleep(5)
+
+        assert sorted(key.namespace for _, key in script.passes if key in keys) == ["shop", "web"]
         await engine.stop()
 
     run(main)

@@ -179,3 +179,31 @@ def test_who_asks_no_longer_is_left_alone(asking: Index) -> None:
 
     assert asking.requesters() == {CART}
     assert asking.observe(Kind.OAUTH_CLIENT, billing(API, revision=5)) == {BILLING}
+
+
+CONFIG = Key(Kind.CONFIG_MAP, "shop", "holdfast")
+OURS = {"holdfast.dev/config": "server"}
+
+
+def test_a_namespaces_config_map_is_looked_at_when_its_first_client_comes_and_its_last_one_goes() -> None:
+    found, second = Index("holdfast"), oauth_client(metadata={"name": "second"})
+
+    assert CONFIG in found.observe(Kind.OAUTH_CLIENT, oauth_client())
+    assert CONFIG not in found.observe(Kind.OAUTH_CLIENT, oauth_client())
+    assert CONFIG not in found.observe(Kind.OAUTH_CLIENT, second)
+    assert found.config_maps() == {CONFIG}
+    assert CONFIG not in found.observe(Kind.OAUTH_CLIENT, oauth_client(), deleted=True)
+    assert CONFIG in found.observe(Kind.OAUTH_CLIENT, second, deleted=True)
+    assert found.config_maps() == set()
+
+
+def test_a_change_of_the_config_map_is_looked_at_where_there_are_clients_or_it_is_ours() -> None:
+    found = Index("holdfast")
+    found.observe(Kind.OAUTH_CLIENT, oauth_client())
+    left_behind = {"metadata": {"namespace": "web", "name": "holdfast", "labels": OURS}}
+
+    assert found.observe(Kind.CONFIG_MAP, place("holdfast")) == {CONFIG}
+    assert found.observe(Kind.CONFIG_MAP, place("holdfast"), deleted=True) == {CONFIG}
+    assert found.observe(Kind.CONFIG_MAP, left_behind) == {Key(Kind.CONFIG_MAP, "web", "holdfast")}
+    assert found.observe(Kind.CONFIG_MAP, place("holdfast", "web")) == set()
+    assert found.observe(Kind.CONFIG_MAP, place("another")) == set()

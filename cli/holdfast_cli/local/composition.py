@@ -163,7 +163,8 @@ class LocalPlane:
         )
 
     async def _start_engine(self) -> None:
-        self._reconciler = Reconciler(self._cluster, self._server.registry, ReconcileSettings(), self._clock)
+        settings = ReconcileSettings(server_ca_file=self._certificates.ca_file)
+        self._reconciler = Reconciler(self._cluster, self._server.registry, settings, self._clock)
         self._engine = Engine(self._reconciler)
         self._cluster.subscribe(self._take_in)
         await self._cluster.start()

@@ -7,13 +7,20 @@ Neighbours: `kubernetes_api` (connection and errors), `holdfast_operator.reconci
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotFound, path_of, resource_path
-from holdfast_operator.reconcile.ports import ClusterError, ClusterUnavailable, Conflict, Kind, Object, Rejected
+from holdfast_operator.reconcile.ports import (
+    FIELD_MANAGER,
+    ClusterError,
+    ClusterUnavailable,
+    Conflict,
+    Kind,
+    Object,
+    Rejected,
+)
 
-FIELD_MANAGER = "holdfast"
 PAGE = 500
 """Objects per answer of a listing."""
 APPLY = "application/apply-patch+yaml"
@@ -39,17 +46,23 @@ class KubernetesCluster:
         return found
 
     async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+        return [obj async for obj in self.each(kind, namespace, labels)]
+
+    async def each(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Object]:
+        """What `list` answers, with a page of it in memory at a time. Raises ClusterUnavailable."""
         query = {"limit": str(PAGE)}
         if labels:
             query["labelSelector"] = ",".join(f"{k}={v}" for k, v in labels.items())
-        found: list[Object] = []
         while True:
             page = await self._page(path_of(kind, namespace), query, kind)
-            # A list leaves these out of its items.
-            found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            for item in page["items"]:
+                # A list leaves these out of its items.
+                yield {"apiVersion": kind.api_version, "kind": kind.kind, **item}
             following = page["metadata"].get("continue")
             if not following:
-                return found
+                return
             query["continue"] = following
 
     async def _page(self, path: str, query: Mapping[str, str], kind: Kind) -> Object:

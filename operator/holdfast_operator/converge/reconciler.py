@@ -13,10 +13,12 @@ from holdfast.registry.records import RegistryDescription
 from holdfast_operator.converge.denials import Denials
 from holdfast_operator.converge.execution import Execution
 from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.namespace_config import NamespaceConfigs
 from holdfast_operator.converge.observe import observe
 from holdfast_operator.converge.outcome import Outcome, SweepResult
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.policy_pass import PolicyPass
+from holdfast_operator.converge.server_ca import ServerCa
 from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.converge.sweeping import Sweep
 from holdfast_operator.converge.telling import record, write_status
@@ -48,6 +50,8 @@ class Reconciler:
         self._digests: dict[Key, str] = {}
         self._execution = Execution(cluster, self._registry, denials)
         self._policies = PolicyPass(cluster, self._config_maps, denials, clock)
+        ca = ServerCa(self.settings.server_ca_file)
+        self._configs = NamespaceConfigs(cluster, self._registry, ca, self.settings.config_map_name)
         self._sweep = Sweep(
             cluster,
             self._registry,
@@ -75,12 +79,23 @@ class Reconciler:
         """Called with each event of a ConfigMap, before the keys that it concerns are looked at."""
         self._config_maps.changed(namespace, name)
 
+    @property
+    def config_map_name(self) -> str:
+        """Of the ConfigMap in each namespace with a client."""
+        return self.settings.config_map_name
+
+    async def configs_changed(self) -> bool:
+        """Whether those ConfigMaps have to say something else than at the last question. Raises RegistryUnavailable."""
+        return await self._configs.changed()
+
     async def reconcile(self, key: Key) -> Outcome:
         """One pass over one object. Raises ClusterError, StaleTerm and what nobody foresaw."""
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             if key.kind is Kind.MTLS_POLICY:
                 return await self._policies.over(key.name)
+            if key.kind is Kind.CONFIG_MAP:
+                return await self._configs.over(key.namespace)
             client = await self.cluster.get(Kind.OAUTH_CLIENT, key.namespace, key.name)
             if client is None:
                 return await self._gone(key)

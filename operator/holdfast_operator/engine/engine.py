@@ -8,7 +8,7 @@ starts and stops it in a cluster, `holdfast dev` starts it once.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,7 +32,7 @@ COUNT_RATE = 500  # clients a second: counting lists all of them, so the more th
 class EngineSettings:
     """All times in seconds."""
 
-    workers: int = 8
+    workers: int = 16
     pass_limit: float = 30.0
     """How long one pass may take; every call in it has a shorter limit of its own."""
     resync: float = 600.0
@@ -43,9 +43,9 @@ class EngineSettings:
     """How often the whole registry is compared with the objects while nothing seems wrong."""
     registry_interval: float = 1.0
     """How often the registry is asked whether it is still the one we know."""
-    rate: float = 100.0
-    burst: int = 200
-    """Passes per second, in the long run and at once."""
+    rate: float = 1000.0
+    burst: int = 2000
+    """Passes per second, in the long run and at once. Most of them ask nobody anything."""
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -57,6 +57,13 @@ class Reconciles(Protocol):
     @property
     def writes(self) -> int:
         """How many writes to the registry were made: tells its own change of the digest from somebody else's."""
+
+    @property
+    def config_map_name(self) -> str:
+        """Of the ConfigMap that each namespace with a client has; "": none has."""
+
+    async def configs_changed(self) -> bool:
+        """Whether those ConfigMaps have to say something else than at the last question."""
 
     def config_map_changed(self, namespace: str, name: str) -> None: ...
 
@@ -71,6 +78,10 @@ PassObserver = Callable[[Key, float, str], None]
 """Told after each pass: key, seconds, and `done`, `waiting`, `retry` or `error`."""
 
 
+Refresh = Callable[[], Awaitable[None]]
+"""Raises ClusterUnavailable."""
+
+
 class Engine:
     """Belongs to one event loop. `start` and `stop` may alternate; events are taken in at any time."""
 
@@ -81,15 +92,17 @@ class Engine:
         *,
         jitter: Jitter = random.uniform,
         observer: PassObserver = lambda key, seconds, result: None,
+        refresh: Refresh | None = None,
     ) -> None:
+        """`refresh`: makes the reconciler's cluster list everything afresh; None: it always reads live."""
         self.settings = settings or EngineSettings()
         self.reconciler = reconciler
-        self.index = Index()
+        self.index = Index(reconciler.config_map_name)
         self.queue = WorkQueue(backoff=self.settings.backoff, jitter=jitter)
         self.superseded = asyncio.Event()
         """Set when the registry says that a newer writer is at work: whoever started the engine must stop it."""
         self.registry_watch = RegistryWatch(reconciler)
-        self._jitter, self._observer = jitter, observer
+        self._jitter, self._observer, self._refresh = jitter, observer, refresh
         self._pace = Pace(self.settings.rate, self.settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -123,25 +136,45 @@ class Engine:
         self.queue.add_after(key, after)
 
     def on_change(self, kind: Kind, obj: Object, *, deleted: bool = False) -> None:
-        """Take in an event: `obj` needs its metadata, and spec and status where it has them. Never raises, never waits."""
+        """Take in an event: `obj` needs its metadata, and spec and status where it has them. Never raises, never waits.
+
+        While the engine does not run nothing is queued: its start looks at everything.
+        """
         if kind is Kind.CONFIG_MAP:
             self.reconciler.config_map_changed(obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
         gone = deleted or bool(obj["metadata"].get("deletionTimestamp"))
-        for key in self.index.observe(kind, obj, deleted=deleted):
-            if key.kind is not Kind.MTLS_POLICY:
-                self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)
-            elif kind in (Kind.MTLS_POLICY, Kind.CONFIG_MAP):
-                self.queue.add(key, Priority.DENIAL)  # a stolen certificate does not wait for the clients that it rules
-            else:
-                self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
+        keys = self.index.observe(kind, obj, deleted=deleted)
+        for key in keys if self.running else ():
+            self._concern(key, kind, gone=gone)
+
+    def on_own_write(self, kind: Kind, obj: Object, foreign: bool) -> None:
+        """As `on_change`, of what a pass has just written and goes on with. `foreign`: others had changed it meanwhile."""
+        metadata = obj["metadata"]
+        own = Key(Kind.OAUTH_CLIENT, metadata.get("namespace") or "", metadata["name"])
+        for key in self.index.observe(kind, obj):
+            if foreign or (key != own and key != Key(kind, "", own.name)):
+                self._concern(key, kind, gone=False)
+
+    def _concern(self, key: Key, kind: Kind, *, gone: bool) -> None:
+        if key.kind is not Kind.MTLS_POLICY:
+            self.queue.add(key, Priority.DELETION if gone and key.kind is kind else Priority.CHANGE)
+        elif kind in (Kind.MTLS_POLICY, Kind.CONFIG_MAP):
+            self.queue.add(key, Priority.DENIAL)  # a stolen certificate does not wait for the clients that it rules
+        else:
+            self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
 
     async def relist(self) -> None:
         """Look at everything there is, and at what has vanished without an event. Raises ClusterError."""
+        if self._refresh is not None:
+            await self._refresh()
         keys: set[Key] = set()
+        behind: set[Key] = set()
         for kind in (Kind.NAMESPACE, Kind.MTLS_POLICY, Kind.OAUTH_CLIENT):
-            keys |= self.index.replace(kind, await self.reconciler.cluster.list(kind))
-        for key in sorted(keys | self.index.clients() | self.index.policies(), key=lambda k: (k.kind.kind, k)):
-            self.queue.add(key, Priority.RESYNC)
+            listed = await self.reconciler.cluster.list(kind)
+            keys |= self.index.replace(kind, _noting_what_is_behind(listed, kind, behind))
+        keys |= self.index.clients() | self.index.policies() | self.index.config_maps()
+        for key in sorted(keys, key=lambda k: (k.kind.kind, k)):
+            self.queue.add(key, Priority.CHANGE if key in behind else Priority.RESYNC)
 
     async def sweep(self) -> None:
         """Compare the whole registry with the objects, and look at those that differ."""
@@ -186,7 +219,9 @@ class Engine:
             self._supersede(error)
         except (Conflict, ClusterUnavailable, RegistryUnavailable, TimeoutError) as error:
             result = "retry"
-            delay = self.queue.retry(key, getattr(error, "retry_after", None) or 0.0)
+            asked = getattr(error, "retry_after", None) or 0.0
+            self._pace.hold(asked)
+            delay = self.queue.retry(key, asked)
             level = logging.WARNING if delay > WORRY else logging.INFO
             where = (key.kind.kind, key.namespace, key.name)
             log.log(level, "%s %s/%s: again in %.1f s: %s", *where, delay, error or "timeout")
@@ -201,6 +236,7 @@ class Engine:
 
     def _settle(self, key: Key, outcome: Outcome) -> str:
         if outcome.retry:
+            self._pace.hold(outcome.requeue_after or 0.0)
             self.queue.retry(key, outcome.requeue_after or 0.0)
             return "retry"
         self.queue.forget(key)
@@ -219,6 +255,9 @@ class Engine:
                 if await self.registry_watch.needs_sweep():
                     await self.sweep()
                     self.queue.retry_failing_now()
+                if await self.reconciler.configs_changed():
+                    for key in self.index.config_maps():
+                        self.queue.add(key)
             except StaleTerm:
                 raise
             except (RegistryError, ClusterError) as error:
@@ -238,3 +277,12 @@ class Engine:
         while True:
             await asyncio.sleep(self.settings.sweeping * self._jitter(0.8, 1.2))
             self.registry_watch.forget()
+
+
+def _noting_what_is_behind(listed: Iterable[Object], kind: Kind, behind: set[Key]) -> Iterator[Object]:
+    """Passes objects on; notes clients that changed after their status was written: they go first."""
+    for obj in listed:
+        status, metadata = obj.get("status") or {}, obj["metadata"]
+        if kind is Kind.OAUTH_CLIENT and status.get("observedGeneration") != metadata.get("generation"):
+            behind.add(Key(kind, metadata["namespace"], metadata["name"]))
+        yield obj

@@ -12,6 +12,7 @@ from typing import Any
 from holdfast_operator.engine.audiences import Audiences
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
 from holdfast_operator.reconcile.names import References, mapping, references
+from holdfast_operator.reconcile.namespace_config import is_ours
 from holdfast_operator.reconcile.policies import policy_forms
 from holdfast_operator.reconcile.policy_sources import referenced_config_maps
 from holdfast_operator.reconcile.ports import Key, Kind, Object
@@ -45,9 +46,10 @@ Concerned = Callable[[str, ClientFacts], bool]
 
 
 class Index:
-    """Events in, keys out."""
+    """Events in, keys out. `config_map`: name of the one that each namespace with a client has; "": none has."""
 
-    def __init__(self) -> None:
+    def __init__(self, config_map: str = "") -> None:
+        self._config_map = config_map
         self._clients: dict[str, dict[str, ClientFacts]] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._policies: dict[str, tuple[Mapping[str, Any], ...]] = {}
@@ -70,20 +72,20 @@ class Index:
             case Kind.CONFIG_MAP:
                 name = obj["metadata"]["name"]
                 named = self._where(obj, lambda _, facts: name in facts.refers.config_maps)
-                return named | self._reading(_name(obj))
+                return named | self._reading(_name(obj)) | self._config(obj)
             case Kind.ISSUER | Kind.CLUSTER_ISSUER:
                 issuer = (kind, obj["metadata"]["name"])
                 return self._where(obj, lambda _, facts: facts.refers.issuer == issuer)
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> set[Key]:
         """Take in a whole fresh listing; answers all keys it concerns, and those of what has vanished unseen."""
-        listed = list(objects)
         keys: set[Key] = set()
-        for ghost in self._known(kind) - {_name(o) for o in listed}:
-            metadata = {"namespace": ghost[0], "name": ghost[1]}
-            keys |= self.observe(kind, {"metadata": metadata}, deleted=True)
-        for obj in listed:
+        ghosts = self._known(kind)
+        for obj in objects:
+            ghosts.discard(_name(obj))
             keys |= self.observe(kind, obj)
+        for namespace, name in ghosts:
+            keys |= self.observe(kind, {"metadata": {"namespace": namespace, "name": name}}, deleted=True)
         return keys
 
     def __len__(self) -> int:
@@ -97,6 +99,10 @@ class Index:
     def requesters(self) -> set[Key]:
         """Every client that names a resource."""
         return self._audiences.requesters()
+
+    def config_maps(self) -> set[Key]:
+        """The ConfigMap of every namespace with a client."""
+        return {self._config_of(namespace) for namespace, found in self._clients.items() if found and self._config_map}
 
     def policies(self) -> set[Key]:
         """Every policy seen."""
@@ -115,7 +121,7 @@ class Index:
 
     def _client(self, obj: Object, deleted: bool) -> set[Key]:
         namespace, name = _name(obj)
-        before = self._clients.get(namespace, {}).get(name)
+        before, had_any = self._clients.get(namespace, {}).get(name), bool(self._clients.get(namespace))
         after = None if deleted else _facts(obj)
         if after is None:
             self._clients.get(namespace, {}).pop(name, None)
@@ -125,7 +131,18 @@ class Index:
         keys = {key} | self._audiences.observe(key, None if deleted else obj)
         if before is None or after is None or (before.labels, before.verdict) != (after.labels, after.verdict):
             keys |= self._policies_of(namespace, [facts.labels for facts in (before, after) if facts])
+        if self._config_map and bool(self._clients.get(namespace)) is not had_any:
+            keys.add(self._config_of(namespace))
         return keys
+
+    def _config_of(self, namespace: str) -> Key:
+        return Key(Kind.CONFIG_MAP, namespace, self._config_map)
+
+    def _config(self, obj: Object) -> set[Key]:
+        """Ours, or what has its name: in a namespace without clients, ours may have been left behind."""
+        namespace, name = _name(obj)
+        concerned = name == self._config_map and (is_ours(obj) or bool(self._clients.get(namespace)))
+        return {self._config_of(namespace)} if concerned else set()
 
     def _policies_of(self, namespace: str, labels: Iterable[Mapping[str, str]]) -> set[Key]:
         return {

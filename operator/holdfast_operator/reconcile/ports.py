@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 Object = dict[str, Any]
 """A Kubernetes object in its wire form."""
+FIELD_MANAGER = "holdfast"
+"""By whose name the operator applies."""
 
 
 class Kind(Enum):
@@ -80,10 +82,15 @@ class ClusterReads(Protocol):
     """The half of the port that changes nothing. Raises ClusterUnavailable."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """The object as it is now, read live. `namespace` is "" for cluster-scoped kinds."""
+        """The object as it was last seen to be, which is at least what the events so far have shown.
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        """All objects of a kind, of one namespace or (None) of all, with exactly these labels."""
+        `namespace` is "" for cluster-scoped kinds.
+        """
+
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Object]:
+        """All objects of a kind, of one namespace or (None) of all, with these labels. Not to be changed by the caller."""
 
 
 class Cluster(ClusterReads, Protocol):

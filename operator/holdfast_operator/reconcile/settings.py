@@ -1,6 +1,7 @@
 """What a reconcile has to know of the installation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,5 +23,9 @@ class ReconcileSettings:
     """Seconds for which the list of the ClusterIssuers' CA keys is used before it is made anew."""
     guarded_issuers: frozenset[str] = frozenset()
     """ClusterIssuers whose requests our approver judges, so that cert-manager must not."""
+    config_map_name: str = "holdfast"
+    """Name of the ConfigMap in each namespace with a client, from which applications know the server."""
+    server_ca_file: Path | None = None
+    """CA certificates (PEM) that the server's listeners lead to; None, or no such file: a public CA."""
     config_map_age: float = 60.0
     """Seconds for which a policy's ConfigMap is used when no event says that it changed."""

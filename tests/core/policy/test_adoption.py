@@ -26,7 +26,7 @@ def test_its_own_namespace_may_take_an_id_over_whatever_policies_say(client_id: 
     ((frozenset({"other"}),), False),
     ((frozenset({"shop.orders"}), frozenset({"shop.orders", "x"})), True),
     ((frozenset({"shop.orders"}), frozenset({"*"})), False),
-], ids=["no policy", "the id", "any", "a pattern", "a placeholder", "another", "two that name it", "one that does not"])  # fmt: skip
+], ids=["none", "the id", "any", "pattern", "placeholder", "another", "two name it", "one does not"])  # fmt: skip
 def test_another_namespace_needs_policies_that_name_the_id_word_for_word(
     allowed: tuple[frozenset[str], ...], may: bool
 ) -> None:

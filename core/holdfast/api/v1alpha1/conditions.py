@@ -110,6 +110,7 @@ class Reason(StrEnum):
     TOKEN_ISSUED = "TokenIssued", "The client has got a token; status.lastTokenTime says when."
     NO_TOKEN_YET = "NoTokenYet", "The client has not asked for a token yet."
     ENFORCED = "Enforced", "The policy applies to every client it matches."
+    OBSERVED = "Observed", "The policy is in mode Warn or Audit: it counts who breaks it, and refuses nobody."
 
     # Under way.
     PROGRESSING = "Progressing", "The object changed and is being worked on."
@@ -150,6 +151,7 @@ class Reason(StrEnum):
         "None of the client's trust anchors is among those that a policy allows.",
     )
     KEY_TOO_SMALL = "KeyTooSmall", "certificate.privateKey is smaller than a policy's minimumKey."
+    CERTIFICATE_DENIED = "CertificateDenied", "A policy's deniedThumbprints lists the client's certificate."
     AUDIENCE_TAKEN = "AudienceTaken", "Another client owns an audience of resourceServer."
 
     # Accepted=True, with a reservation.
@@ -163,6 +165,12 @@ class Reason(StrEnum):
         "With Accepted=True: the owner of a resource grants the client none of its scopes, or a scope is granted by the "
         "owner of none of its resources. Tokens come without; the condition changes by itself when an owner grants it. With "
         "Accepted=False: a policy's allowedScopes does not list one of spec.scopes.",
+    )
+
+    POLICY_WARNING = (
+        "PolicyWarning",
+        "With Accepted=True: the client breaks a policy in mode Warn, which the message names, and would be refused if that "
+        "policy were enforced. Nothing is refused yet.",
     )
 
     # CertificateReady=False.
@@ -181,9 +189,25 @@ class Reason(StrEnum):
     SECRET_NAME_TAKEN = "SecretNameTaken", "Another Certificate names the same Secret."
     TRUST_ANCHOR_NOT_FOUND = "TrustAnchorNotFound", "A ConfigMap of trustAnchors, or its key, does not exist."
     TRUST_ANCHOR_MISSING = "TrustAnchorMissing", "No trust anchor is left for the client."
+    TRUST_ANCHOR_UNREADABLE = (
+        "TrustAnchorUnreadable",
+        "What lies where a trust anchor should be is no bundle of certificates in PEM.",
+    )
+    PRIVATE_KEY_EXPOSED = (
+        "PrivateKeyExposed",
+        "A private key lies in a ConfigMap in the place of CA certificates, for everyone to read who may read ConfigMaps.",
+    )
+    TRUST_ANCHOR_NOT_AUTHORITY = (
+        "TrustAnchorNotAuthority",
+        "What should be a trust anchor is the certificate of a client or a server, which has issued nothing.",
+    )
     TRUST_ANCHOR_INVALID = (
         "TrustAnchorInvalid",
-        "What should be a trust anchor is not a CA certificate that paths can be checked against.",
+        "A CA certificate that paths cannot be checked against, or none of them is valid now.",
+    )
+    CERTIFICATE_IS_AUTHORITY = (
+        "CertificateIsAuthority",
+        "A CA's certificate is in the place of the client's own, with which nobody can ask for a token.",
     )
 
     # IssuerUnguarded=True, and the event on a CertificateRequest.
@@ -202,6 +226,12 @@ class Reason(StrEnum):
     NOT_REGISTERED = (
         "NotRegistered",
         "The client is not registered because it is not accepted; an earlier registration was removed.",
+    )
+
+    # Events of ConfigMaps.
+    CONFIG_MAP_TAKEN = (
+        "ConfigMapTaken",
+        "A ConfigMap has the name of the one by which a namespace's applications find the server, and is not Holdfast's.",
     )
 
     # MTLSPolicy.

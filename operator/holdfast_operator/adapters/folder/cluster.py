@@ -15,6 +15,7 @@ from pathlib import Path
 
 from holdfast.api.v1alpha1.validation import InvalidObject, apply_defaults_and_validate
 from holdfast.clock import Clock
+from holdfast_operator.adapters.folder.config_files import ConfigFiles
 from holdfast_operator.adapters.folder.documents import Problem, Reading, read_folder
 from holdfast_operator.adapters.folder.issuance import Issuance
 from holdfast_operator.adapters.folder.metadata import SMALL_KINDS, Problems, small_kind_problems
@@ -51,6 +52,7 @@ class FolderCluster:
         self._clock = clock
         self._store = ObjectStore(data / "objects", clock)
         self._issuance = Issuance(self._store, data, clock)
+        self._config_files = ConfigFiles(data / "config-maps")
         self._reading = Reading()
         self._accepted: dict[Key, tuple[Object, Object]] = {}
         self._certificates_changed = asyncio.Event()
@@ -79,6 +81,8 @@ class FolderCluster:
     async def start(self) -> None:
         """Read the folder, then issue certificates whenever one is asked for or due. Undone by `stop`."""
         await self.refresh()
+        for obj in self._store.list(Kind.CONFIG_MAP):
+            self._config_files.changed(obj, gone=False)
         self._issuing = asyncio.create_task(self._keep_issuing())
 
     async def stop(self) -> None:
@@ -141,6 +145,8 @@ class FolderCluster:
             self._store.declare(key, {**issuer, "spec": {}}, None)
 
     def _changed(self, kind: Kind, obj: Object, gone: bool) -> None:
+        if kind is Kind.CONFIG_MAP:
+            self._config_files.changed(obj, gone)
         if kind in (Kind.CERTIFICATE, Kind.ISSUER, Kind.CLUSTER_ISSUER):
             self._certificates_changed.set()
         key = key_of(kind, obj)
