@@ -14,6 +14,7 @@ from holdfast.policy.model import MTLS_METHODS
 from holdfast_authserver.client_authentication import private_key_jwt, self_signed_tls_client_auth, tls_client_auth
 from holdfast_authserver.client_authentication.presented import CLIENT_ASSERTION, PresentedCredentials
 from holdfast_authserver.client_authentication.private_key_jwt import AssertionMemory, PrivateKeyJwt
+from holdfast_authserver.client_authentication.proof import Proof
 from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
 from holdfast_authserver.client_authentication.self_signed_tls_client_auth import SelfSignedTlsClientAuth
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
@@ -23,11 +24,8 @@ from holdfast_authserver.registry.snapshot import ServedClient, Snapshot
 class Method(Protocol):
     """How a client proves who it is."""
 
-    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime | None:
-        """The moment at which the certificate that tokens are bound to ends. Raises InvalidClient.
-
-        None: there is no certificate to bind to, or its end does not count for this client.
-        """
+    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> Proof:
+        """Raises InvalidClient."""
 
 
 class AuthenticatedClient(NamedTuple):
@@ -35,12 +33,14 @@ class AuthenticatedClient(NamedTuple):
 
     `thumbprint` and `expires` are of the certificate on the connection, whichever method: a token may be bound to it
     (RFC 8705 section 3). `thumbprint` None: there is none to bind to. `expires` None: no end limits a token.
+    `holds_until`: as the `Proof` has it.
     """
 
     served: ServedClient
     method: str
     thumbprint: str | None
     expires: datetime | None
+    holds_until: datetime | None = None
 
 
 class ClientAuthentication:
@@ -80,12 +80,12 @@ class ClientAuthentication:
         if method is None:
             raise InvalidClient(f"method {name!r} is not served", reason=Refusal.METHOD_NOT_SERVED)
         if name in MTLS_METHODS:
-            thumbprint, expires = await _by_certificate(method, client, presented, snapshot, at)
+            thumbprint, proof = await _by_certificate(method, client, presented, snapshot, at)
         else:
-            thumbprint, expires = await _explicitly(method, client, presented, snapshot, at)
+            thumbprint, proof = await _explicitly(method, client, presented, snapshot, at)
         if not client.decision.allowed:
             raise UnauthorizedClient(f"policy: {client.decision.reason}: {client.decision.message}")
-        return AuthenticatedClient(client, name, thumbprint, expires)
+        return AuthenticatedClient(client, name, thumbprint, proof.expires, proof.holds_until)
 
     async def close(self) -> None:
         """End the fetches that are going on."""
@@ -101,11 +101,11 @@ class ClientAuthentication:
 
 async def _by_certificate(
     method: Method, client: ServedClient, presented: PresentedCredentials, snapshot: Snapshot, at: datetime
-) -> tuple[str | None, datetime | None]:
+) -> tuple[str | None, Proof]:
     thumbprint = None if presented.chain is None else presented.chain.thumbprint
     if thumbprint in snapshot.denied_thumbprints:
         raise InvalidClient(f"certificate {thumbprint} is denied", reason=Refusal.CERTIFICATE_DENIED)
-    expires = await method.verify(client, presented, at)
+    proof = await method.verify(client, presented, at)
     if presented.explicit:
         # Said only to one who proved to be the client, so that a secret in the dark tells nobody who exists (E-02).
         raise InvalidRequest(
@@ -113,16 +113,16 @@ async def _by_certificate(
             description="use one authentication method",
             reason=Refusal.SEVERAL_METHODS,
         )
-    return thumbprint, expires
+    return thumbprint, proof
 
 
 async def _explicitly(
     method: Method, client: ServedClient, presented: PresentedCredentials, snapshot: Snapshot, at: datetime
-) -> tuple[str | None, datetime | None]:
+) -> tuple[str | None, Proof]:
     """A certificate that is merely on the connection is no second method (M-08); a denied one is as none at all."""
     if presented.explicit not in ((), (CLIENT_ASSERTION,)):
         raise InvalidClient(f"{presented.explicit[0]} is not the method of this client", reason=Refusal.WRONG_METHOD)
-    expires = await method.verify(client, presented, at)
-    if expires is None or presented.chain is None or presented.chain.thumbprint in snapshot.denied_thumbprints:
-        return None, None
-    return presented.chain.thumbprint, expires
+    proof = await method.verify(client, presented, at)
+    if proof.expires is None or presented.chain is None or presented.chain.thumbprint in snapshot.denied_thumbprints:
+        return None, Proof(None)
+    return presented.chain.thumbprint, proof

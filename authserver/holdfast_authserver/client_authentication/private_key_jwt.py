@@ -19,6 +19,7 @@ from holdfast.registry.port import RegistryUnavailable
 from holdfast_authserver.client_authentication.assertion import Assertion, OneUse, check_claims, read_assertion
 from holdfast_authserver.client_authentication.binding_certificate import BindingCertificates
 from holdfast_authserver.client_authentication.presented import JWT_BEARER, PresentedCredentials
+from holdfast_authserver.client_authentication.proof import Proof
 from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
 from holdfast_authserver.registry.snapshot import ServedClient
 
@@ -48,8 +49,8 @@ class PrivateKeyJwt:
         self._issuer = issuer
         self._certificates = BindingCertificates()
 
-    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime | None:
-        """The end of a certificate on the connection that a token can be bound to; None without one.
+    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> Proof:
+        """With the end of a certificate on the connection that a token can be bound to.
 
         Raises InvalidClient; TemporarilyUnavailable when nobody can say whether the assertion was used before.
         """
@@ -60,7 +61,7 @@ class PrivateKeyJwt:
         await self._check_signature(client, assertion, at)
         once = check_claims(assertion.claims, client_id=client_id, issuer=self._issuer, at=at)
         await self._use_up(client_id, once)  # last: a refused one may be sent again, mended
-        return None if presented.chain is None else self._certificates.end_of(presented.chain, at)
+        return Proof(None if presented.chain is None else self._certificates.end_of(presented.chain, at))
 
     async def _check_signature(self, client: ServedClient, assertion: Assertion, at: datetime) -> None:
         algorithm, kid = assertion.algorithm, assertion.kid

@@ -12,6 +12,7 @@ from holdfast.oauth.refusal import Refusal
 from holdfast.x509.certificate import Certificate
 from holdfast.x509.thumbprint import thumbprints_equal
 from holdfast_authserver.client_authentication.presented import PresentedCredentials
+from holdfast_authserver.client_authentication.proof import Proof
 from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
 from holdfast_authserver.registry.snapshot import ServedClient
 
@@ -24,8 +25,8 @@ class SelfSignedTlsClientAuth:
     def __init__(self, keys: RegisteredKeys) -> None:
         self._keys = keys
 
-    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime | None:
-        """The end of the certificate; None for a client whose certificate counts beyond it (M-40). Raises InvalidClient."""
+    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> Proof:
+        """No end counts for a client whose certificate is taken beyond it (M-40). Raises InvalidClient."""
         chain = presented.chain
         if chain is None:
             raise InvalidClient("no client certificate on the connection", reason=Refusal.NO_CERTIFICATE)
@@ -37,14 +38,14 @@ class SelfSignedTlsClientAuth:
                 reason=Refusal.CERTIFICATE_NOT_REGISTERED,
             )
         if client.metadata.accept_expired_certificate:
-            return None
+            return Proof(None)
         if not certificate.not_before <= at <= certificate.not_after:
             raise InvalidClient(
                 f"the registered certificate {thumbprint} is valid from {certificate.not_before.isoformat()}"
                 f" to {certificate.not_after.isoformat()}",
                 reason=Refusal.CERTIFICATE_EXPIRED,
             )
-        return certificate.not_after
+        return Proof(certificate.not_after)
 
 
 def registered_certificate(keys: tuple[Jwk, ...], thumbprint: str, at: datetime) -> Certificate | None:

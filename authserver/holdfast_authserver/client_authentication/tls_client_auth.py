@@ -19,6 +19,7 @@ from holdfast.policy.model import RevocationMode
 from holdfast.x509.explain import Step
 from holdfast.x509.revocation import RevocationLists
 from holdfast_authserver.client_authentication.presented import PresentedCredentials
+from holdfast_authserver.client_authentication.proof import Proof
 from holdfast_authserver.client_authentication.revocation import RevocationSource
 from holdfast_authserver.client_authentication.tls_explanation import explain
 from holdfast_authserver.client_authentication.tls_judgement import Accepted, judge
@@ -69,8 +70,8 @@ class TlsClientAuth:
         self._denied: frozenset[str] = frozenset()
         self._verdicts: dict[tuple[str, bytes], _Verdict] = {}
 
-    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> datetime:
-        """Answers with the end of the certificate. Raises InvalidClient, TemporarilyUnavailable (M-22)."""
+    async def verify(self, client: ServedClient, presented: PresentedCredentials, at: datetime) -> Proof:
+        """Raises InvalidClient, TemporarilyUnavailable (M-22)."""
         chain = presented.chain
         if chain is None:
             raise InvalidClient("no client certificate on the connection", reason=Refusal.NO_CERTIFICATE)
@@ -82,7 +83,8 @@ class TlsClientAuth:
         verdict = self._verdict(client, chain, lists, at)
         if verdict.refusal is not None:
             raise verdict.refusal()
-        return verdict.expires
+        # A list may be loaded anew, or grow too old, without any change of the registry.
+        return Proof(verdict.expires, verdict.valid_until if lists is None else None)
 
     def _verdict(self, client: ServedClient, chain: PresentedChain, lists: RevocationLists | None, at: datetime) -> _Verdict:
         denied = self._current_denied()

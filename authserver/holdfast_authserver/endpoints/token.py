@@ -1,15 +1,17 @@
 """The token endpoint (RFC 6749 section 3.2): authenticate, grant, issue, tell."""
 
+from datetime import datetime
 from typing import Any
 
 from holdfast.oauth.claims import AccessTokenClaims
-from holdfast.oauth.errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
+from holdfast.oauth.errors import InvalidClient, TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
 from holdfast.oauth.messages import TokenRequest
 from holdfast.oauth.refusal import Refusal
 from holdfast_authserver.client_authentication.authenticate import AuthenticatedClient
 from holdfast_authserver.endpoints.answer import Answer, direct_json
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.received import Received
+from holdfast_authserver.endpoints.repeats import Decided, Repeats
 from holdfast_authserver.grants.grant import Grant, GrantContext, Granted
 from holdfast_authserver.keys.signing_key import SigningKeyError
 from holdfast_authserver.tokens import NewToken, issue
@@ -20,6 +22,7 @@ class TokenEndpoint:
 
     def __init__(self, context: EndpointContext) -> None:
         self._context = context
+        self._repeats = Repeats()
 
     async def __call__(self, received: Received) -> Answer:
         """Raises every OAuthError that a token request can earn."""
@@ -27,21 +30,27 @@ class TokenEndpoint:
         request = TokenRequest.from_form(await received.read_form())
         context.check_hold()
         at = context.clock()
-        client = await context.authenticate(received, at)
-        granted = self._grant(request.grant_type, client)(
-            client,
-            request,
-            GrantContext(
-                snapshot=context.keeper.snapshot,
-                issuer=context.urls.issuer,
-                default_lifetime=context.default_lifetime,
-                at=at,
-            ),
+        client, granted = self._repeats.find(received, context.keeper.snapshot, at) or await self._decide(
+            received, request, at
         )
-        token, claims = self._issue(_new_token(granted, client, context.urls.issuer, int(at.timestamp())))
+        new = _new_token(granted, client, context.urls.issuer, at)
+        token, claims = self._issue(new)
         context.keeper.record_token(claims.client_id, at)
         self._tell(received, request.grant_type, client, claims)
-        return direct_json(_body(token, granted))
+        return direct_json(_body(token, new))
+
+    async def _decide(self, received: Received, request: TokenRequest, at: datetime) -> Decided:
+        context = self._context
+        before = context.keeper.snapshot
+        client = await context.authenticate(received, at)
+        snapshot = context.keeper.snapshot
+        granted = self._grant(request.grant_type, client)(
+            client, request, GrantContext(snapshot, context.urls.issuer, context.default_lifetime)
+        )
+        decided = Decided(client, granted)
+        if snapshot is before:
+            self._repeats.keep(received, snapshot, at, decided)
+        return decided
 
     def _grant(self, grant_type: str, client: AuthenticatedClient) -> Grant:
         grant = self._context.grants.get(grant_type)
@@ -73,22 +82,27 @@ class TokenEndpoint:
         )
 
 
-def _new_token(granted: Granted, client: AuthenticatedClient, issuer: str, now: int) -> NewToken:
+def _new_token(granted: Granted, client: AuthenticatedClient, issuer: str, at: datetime) -> NewToken:
+    now, lifetime = int(at.timestamp()), granted.lifetime
+    if client.expires is not None:
+        lifetime = min(lifetime, int(client.expires.timestamp()) - now)  # no longer than the certificate (M-75)
+        if lifetime <= 0:
+            raise InvalidClient("the certificate ends now", reason=Refusal.CERTIFICATE_EXPIRED)
     return NewToken(
         issuer=issuer,
         client_id=client.served.metadata.client_id,
         audience=granted.audience,
         scope=granted.scope,
         issued_at=now,
-        lifetime=granted.lifetime,
+        lifetime=lifetime,
         thumbprint=client.thumbprint if granted.bound else None,
         format=client.served.metadata.token_format,
     )
 
 
-def _body(token: str, granted: Granted) -> dict[str, Any]:
+def _body(token: str, new: NewToken) -> dict[str, Any]:
     """RFC 6749 section 5.1; a bound token is still of type Bearer (RFC 8705 section 3)."""
-    body: dict[str, Any] = {"access_token": token, "token_type": "Bearer", "expires_in": granted.lifetime}
-    if granted.scope:
-        body["scope"] = " ".join(granted.scope)
+    body: dict[str, Any] = {"access_token": token, "token_type": "Bearer", "expires_in": new.lifetime}
+    if new.scope:
+        body["scope"] = " ".join(new.scope)
     return body

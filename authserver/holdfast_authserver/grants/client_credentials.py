@@ -1,9 +1,7 @@
 """`client_credentials` (RFC 6749 section 4.4): a client asks in its own name, for one audience (RFC 8707)."""
 
-from datetime import datetime
-
 from holdfast.oauth.client_metadata import ClientMetadata
-from holdfast.oauth.errors import InvalidClient, InvalidRequest, InvalidScope, InvalidTarget
+from holdfast.oauth.errors import InvalidRequest, InvalidScope, InvalidTarget
 from holdfast.oauth.messages import TokenRequest
 from holdfast.oauth.refusal import Refusal
 from holdfast.policy.audience import AudienceDecision, decide_audience, default_audience
@@ -15,7 +13,7 @@ NAME = "client_credentials"
 
 
 def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantContext) -> Granted:
-    """Raises InvalidScope, InvalidTarget, InvalidClient (the certificate ends now), InvalidRequest (none to bind to)."""
+    """Raises InvalidScope, InvalidTarget, InvalidRequest (no certificate to bind to)."""
     metadata = client.served.metadata
     bound = metadata.certificate_bound or client.served.policy.require_certificate_bound  # the strictest wins
     if bound and client.thumbprint is None:
@@ -31,7 +29,7 @@ def grant(client: AuthenticatedClient, request: TokenRequest, context: GrantCont
     return Granted(
         audience=decided.audience,
         scope=decided.scopes,
-        lifetime=_lifetime(client.served, client.expires, context),
+        lifetime=_lifetime(client.served, context),
         bound=bound,
     )
 
@@ -59,14 +57,7 @@ def _audience(served: ServedClient, request: TokenRequest, context: GrantContext
     return decided
 
 
-def _lifetime(served: ServedClient, expires: datetime | None, context: GrantContext) -> int:
-    """The client's own or the server's default, within the policy's maximum and the certificate's life (M-75)."""
+def _lifetime(served: ServedClient, context: GrantContext) -> int:
+    """The client's own or the server's default, within the policy's maximum."""
     lifetime = served.metadata.token_lifetime or context.default_lifetime
-    if served.policy.max_lifetime is not None:
-        lifetime = min(lifetime, served.policy.max_lifetime)
-    if expires is None:
-        return lifetime
-    remaining = int(expires.timestamp()) - int(context.at.timestamp())
-    if remaining <= 0:
-        raise InvalidClient("the certificate ends now", reason=Refusal.CERTIFICATE_EXPIRED)
-    return min(lifetime, remaining)
+    return lifetime if served.policy.max_lifetime is None else min(lifetime, served.policy.max_lifetime)

@@ -1,7 +1,6 @@
 """What every grant is given and answers with, and the table of grant types."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import NamedTuple
 
 from holdfast.oauth.messages import TokenRequest
@@ -10,16 +9,21 @@ from holdfast_authserver.registry.snapshot import Snapshot
 
 
 class GrantContext(NamedTuple):
-    """The moment of a request. `default_lifetime`: seconds, for a client that does not say."""
+    """What a grant may look at beside client and request. `default_lifetime`: seconds, for a client that does not say.
+
+    Not the time: what is granted may be remembered (`endpoints/repeats.py`).
+    """
 
     snapshot: Snapshot
     issuer: str
     default_lifetime: int
-    at: datetime
 
 
 class Granted(NamedTuple):
-    """What the token shall say. `lifetime`: seconds. `bound`: to the certificate of this connection."""
+    """What the token shall say. `lifetime`: seconds, where the certificate lives longer.
+
+    `bound`: to the certificate of this connection.
+    """
 
     audience: str
     scope: tuple[str, ...]

@@ -33,13 +33,15 @@ _MAX_VALUE = 2048  # characters of a scope or a resource; longer ones are refuse
 class Form:
     """The parameters of one message. An empty value counts as absent (RFC 6749 section 3.2)."""
 
-    __slots__ = ("repeated", "token_request", "values")
+    __slots__ = ("is_kept", "repeated", "token_request", "values")
 
     def __init__(self, values: Mapping[str, str], repeated: Mapping[str, tuple[str, ...]]) -> None:
         self.values = values
         self.repeated = repeated
+        self.is_kept = False
+        """Whether `parse_form` gives this very form out again for the same bytes: there is no secret in it."""
         self.token_request: TokenRequest | None = None
-        """What `TokenRequest.from_form` read, kept because `parse_form` may give out the same form again."""
+        """What `TokenRequest.from_form` has read of it."""
 
     def get(self, name: str) -> str | None:
         """The value, or None when absent or empty."""
@@ -67,6 +69,7 @@ def parse_form(body: bytes) -> Form:
         if len(_KNOWN) >= _MAX_KNOWN:
             _KNOWN.clear()
         _KNOWN[body] = form
+        form.is_kept = True
     return form
 
 
