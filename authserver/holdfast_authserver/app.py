@@ -14,11 +14,14 @@ from holdfast_authserver.client_authentication.revocation import RevocationSourc
 from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
 from holdfast_authserver.client_authentication.throttle import FailureThrottle, ThrottleRules
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
+from holdfast_authserver.endpoints.authentication import RequestAuthentication
+from holdfast_authserver.endpoints.availability import Availability
 from holdfast_authserver.endpoints.context import EndpointContext
 from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.deny_list import DenyListDocument
 from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
 from holdfast_authserver.endpoints.introspection import IntrospectionEndpoint
+from holdfast_authserver.endpoints.refusal_lines import RefusalLines
 from holdfast_authserver.endpoints.revocation import RevocationEndpoint
 from holdfast_authserver.endpoints.surface import Route, Surface
 from holdfast_authserver.endpoints.token import TokenEndpoint
@@ -53,6 +56,8 @@ def create_context(
 ) -> EndpointContext:
     """Put together what the endpoints of all listeners share."""
     metrics = Metrics(client_names=settings.metrics_client_names)
+    availability = Availability(keeper, StartupHold(settings.startup_hold), settings.max_staleness, settings.ready_staleness)
+    authentication = _authentication(settings, urls, keeper, audit)
     add_registry_gauges(metrics, keeper, clock)
     add_server_gauges(metrics, audit)
     add_key_gauge(metrics, keys, clock)
@@ -63,17 +68,16 @@ def create_context(
         keeper=keeper,
         keys=keys,
         reader=TokenReader(),
-        authentication=_authentication(settings, urls, keeper, audit),
-        throttle=_throttle(settings),
+        authentication=authentication,
+        authenticate=RequestAuthentication(authentication, _throttle(settings), keeper, availability, metrics),
+        availability=availability,
         grants=GRANTS,
-        hold=StartupHold(settings.startup_hold),
         audit=audit,
         metrics=metrics,
         decisions=Decisions(audit, metrics, lambda: keeper.snapshot, remote_address=settings.audit_remote_address),
+        refusal_lines=_refusal_lines(settings, keeper, audit, clock),
         clock=clock,
         default_lifetime=settings.token_lifetime,
-        max_staleness=settings.max_staleness,
-        ready_staleness=settings.ready_staleness,
     )
 
 
@@ -108,6 +112,16 @@ def _by_path(settings: Settings, keeper: RegistryKeeper, audit: AuditLog) -> Tls
     )
 
 
+def _refusal_lines(settings: Settings, keeper: RegistryKeeper, audit: AuditLog, clock: Clock) -> RefusalLines:
+    return RefusalLines(
+        audit,
+        lambda client_id: client_id in keeper.snapshot.clients,
+        clock,
+        most=settings.audit_refusals_per_minute,
+        remote_address=settings.audit_remote_address,
+    )
+
+
 def _throttle(settings: Settings) -> FailureThrottle:
     return FailureThrottle(
         ThrottleRules(
@@ -122,7 +136,7 @@ def _throttle(settings: Settings) -> FailureThrottle:
 def create_public_app(context: EndpointContext) -> Surface:
     """The listener that asks for no certificate, so that a client of an mTLS method learns where to go (M-68)."""
     routes = _routes(context, context.urls.issuer)
-    return Surface(routes, context.decisions, context.metrics, invalid_client_text=_PUBLIC_TEXT)
+    return Surface(routes, context.decisions, context.refusal_lines, context.metrics, invalid_client_text=_PUBLIC_TEXT)
 
 
 def create_mtls_app(context: EndpointContext) -> Surface:
@@ -132,7 +146,7 @@ def create_mtls_app(context: EndpointContext) -> Surface:
     if not context.urls.mtls_issuer:
         for path in well_known_paths(base):
             del routes[path]
-    return Surface(routes, context.decisions, context.metrics)
+    return Surface(routes, context.decisions, context.refusal_lines, context.metrics)
 
 
 def _routes(context: EndpointContext, base: str) -> dict[str, Route]:

@@ -180,6 +180,9 @@ class Settings(BaseSettings):
     begun anew, at once and on SIGHUP."""
     audit_remote_address: bool = True
     """Whether the audit log names the address that a request came from, without its port."""
+    audit_refusals_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 60
+    """Lines a minute for refused requests of one address, for one client, that did not prove who they are; five times as
+    many for the address, fifty times in all. What goes beyond is counted in one line a minute. 0: no limit."""
     metrics_client_names: bool = False
     """Whether metrics count decisions by client id, too: a series for each registered client."""
     http: Literal["httptools", "h11"] = "httptools"

@@ -68,7 +68,10 @@ def _explain_decision(decision: str, log: str, *, as_json: bool) -> None:
     except OSError as error:
         raise Failure(f"audit log {log}: cannot be read: {error.strerror}") from error
     if not lines:
-        raise Failure(f"audit log {log}: holds no decision {decision}; an older one may be in a rotated file")
+        raise Failure(
+            f"audit log {log}: holds no decision {decision}; an older one may be in a rotated file, "
+            "and one of many refusals may be among those that a line requests.left_out counts"
+        )
     told = [tell(line) for line in lines]
     say(json.dumps(lines, indent=2) if as_json else "\n\n".join(map(_decision_text, told)))
     if any(each.refused for each in told):

@@ -175,6 +175,7 @@ def settings_in(folder: Path, server_ca: Authority, **changes: Any) -> Settings:
         "keys_dir": folder / "keys",
         "audit_log": str(folder / "audit.log"),
         "throttle_loopback": False,
+        "audit_refusals_per_minute": 0,
     }
     return Settings(**(values | changes))
 

@@ -20,7 +20,7 @@ def create_operations_app(context: EndpointContext) -> Any:
 
     async def readyz(_: Request) -> Response:
         snapshot, age = context.keeper.snapshot, context.keeper.age
-        ready = context.hold.over(snapshot) and age <= context.ready_staleness
+        ready = context.availability.hold.over(snapshot) and age <= context.availability.ready_staleness
         registry = {"revision": snapshot.revision, "confirmed": snapshot.confirmed, "age_seconds": round(age, 3)}
         body = {"ready": ready, "registry": registry}
         return JSONResponse(body, 200 if ready else 503)

@@ -22,7 +22,7 @@ class Disconnected(Exception):
 class Received:
     """One request. `decision`: the id of whatever will be decided about it."""
 
-    __slots__ = ("_receive", "accept", "authorization", "chain", "decision", "form", "named_client", "scope")
+    __slots__ = ("_receive", "accept", "authorization", "chain", "decision", "form", "named_client", "proven", "scope")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, decision: str) -> None:
         self.scope = scope
@@ -35,6 +35,8 @@ class Received:
         self.form: Form | None = None
         self.named_client: str | None = None
         """Whom the credentials name, where the form does not: Basic, or an assertion. Unproven."""
+        self.proven = False
+        """Whether the request has proved to be of the client that it names."""
 
     @property
     def claimed_client_id(self) -> str | None:

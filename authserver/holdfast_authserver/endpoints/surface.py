@@ -1,7 +1,8 @@
 """The ASGI application of a listener: path to endpoint, and whatever goes wrong to one kind of answer.
 
 A plain table in place of a framework's middleware, since a token request passes through it. Every answer carries a
-decision id; every refusal of an endpoint that decides something stands in the audit log under it (`decisions.py`).
+decision id; a refusal of an endpoint that decides something stands in the audit log under it (`decisions.py`), or is counted
+there where somebody unproven causes too many (`refusal_lines.py`).
 """
 
 import logging
@@ -15,6 +16,7 @@ from holdfast.oauth.errors import InvalidClient, MethodNotAllowed, OAuthError, S
 from holdfast_authserver.endpoints.answer import Answer, Send, error_answer, send_answer
 from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Disconnected, Receive, Received
+from holdfast_authserver.endpoints.refusal_lines import RefusalLines
 from holdfast_authserver.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -39,14 +41,21 @@ class Route:
 class Surface:
     """Routes by exact path as it was sent: percent-encoded it is another one.
 
-    `invalid_client_text`: public text of a failed authentication at this listener.
+    `lines`: which refusals get a line. `invalid_client_text`: public text of a failed authentication at this listener.
     """
 
     def __init__(
-        self, routes: Mapping[str, Route], decisions: Decisions, metrics: Metrics, *, invalid_client_text: str | None = None
+        self,
+        routes: Mapping[str, Route],
+        decisions: Decisions,
+        lines: RefusalLines,
+        metrics: Metrics,
+        *,
+        invalid_client_text: str | None = None,
     ) -> None:
         self._routes = {path.encode(): route for path, route in routes.items()}
         self._decisions = decisions
+        self._lines = lines
         self._metrics = metrics
         self._invalid_client_text = invalid_client_text
 
@@ -77,7 +86,7 @@ class Surface:
         self._metrics.observe("none" if route is None else route.name, perf_counter() - begun)
 
     def _refuse(self, error: OAuthError, route: Route | None, received: Received) -> Answer:
-        audited = route is not None and not route.reads
+        audited = route is not None and not route.reads and self._lines.admit(received, error)
         self._decisions.refused("none" if route is None else route.name, received, error, audited=audited)
         text = self._invalid_client_text if isinstance(error, InvalidClient) else None
         return error_answer(error, challenge=received.authorization is not None, description=text)

@@ -12,6 +12,7 @@ from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.endpoints.answer import Answer
 from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Received
+from holdfast_authserver.endpoints.refusal_lines import RefusalLines
 from holdfast_authserver.endpoints.surface import Route, Surface
 from holdfast_authserver.metrics import Metrics
 from tests.authserver.observability.snapshots import NOBODY
@@ -26,7 +27,8 @@ async def test_a_defect_is_a_dull_500_and_is_told_in_the_log_under_the_same_id(
 ) -> None:
     audit = AuditLog(str(tmp_path / "audit.log"), system_clock)
     decisions = Decisions(audit, Metrics(), lambda: NOBODY)
-    surface = Surface({"/broken": Route("broken", reads=True, handle=_broken)}, decisions, Metrics())
+    lines = RefusalLines(audit, lambda _: False, system_clock, most=0)
+    surface = Surface({"/broken": Route("broken", reads=True, handle=_broken)}, decisions, lines, Metrics())
     scope = {"type": "http", "method": "GET", "raw_path": b"/broken", "query_string": b"", "headers": []}
     sent: list[Any] = []
 

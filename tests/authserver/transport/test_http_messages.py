@@ -14,6 +14,7 @@ from holdfast_authserver.audit import AuditLog
 from holdfast_authserver.endpoints.answer import EMPTY, Answer
 from holdfast_authserver.endpoints.decisions import Decisions
 from holdfast_authserver.endpoints.received import Received
+from holdfast_authserver.endpoints.refusal_lines import RefusalLines
 from holdfast_authserver.endpoints.surface import Route, Surface
 from holdfast_authserver.metrics import Metrics
 from holdfast_authserver.transport.limits import ConnectionLimits
@@ -225,7 +226,8 @@ async def _fine(received: Received) -> Answer:
 async def test_a_path_is_matched_as_it_was_sent(http: str, tmp_path: Path, target: bytes, status: int) -> None:
     audit = AuditLog(str(tmp_path / "audit.log"), system_clock)
     decisions = Decisions(audit, Metrics(), lambda: NOBODY)
-    surface = Surface({"/oauth2/token": Route("token", reads=True, handle=_fine)}, decisions, Metrics())
+    lines = RefusalLines(audit, lambda _: False, system_clock, most=0)
+    surface = Surface({"/oauth2/token": Route("token", reads=True, handle=_fine)}, decisions, lines, Metrics())
 
     async with listening(http, surface) as address:
         answers = await exchange(address, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
