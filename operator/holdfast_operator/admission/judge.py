@@ -38,8 +38,9 @@ _SOURCES = frozenset(
 
 def judge_client(client: Object, world: World) -> Judgement:
     """`client`: as it is to be stored, with defaults. Never raises on a bad object."""
+    written = {member: value for member, value in client.items() if member != "status"}  # not this change's to answer for
     try:
-        request = read_request(client, world.settings.trust_domain)
+        request = read_request(written, world.settings.trust_domain)
     except ValueError as error:
         return judgement([Objection(Reason.INVALID_SPEC, str(error))])
     return judgement([*_by_policies(client, request, world), *rivals(claimant_of(client), world)])
@@ -57,7 +58,7 @@ def judge_policy(policy: Object, config_maps: ConfigMaps) -> Judgement:
     if problem.reason in _SOURCES and unread:
         names = ", ".join("/".join(place) for place in unread)
         return judgement([Doubt(f"ConfigMap {names} could not be read: whether the policy can be used is not known")])
-    return judgement([Objection(problem.reason, problem.message)])
+    return judgement([Objection(problem.reason, problem.message, may_come=problem.reason in _SOURCES)])
 
 
 def _by_policies(client: Object, request: ClientRequest, world: World) -> Found:

@@ -15,11 +15,13 @@ class Objection:
     """A certain no. `message`: names the field, what was expected and what was found, as the object's condition would.
 
     `rests_on`: other objects, as they are now, that it follows from; empty: the object alone shows it.
+    `may_come`: what is missing may be part of the same apply, which a rehearsal of the apply cannot see.
     """
 
     reason: Reason
     message: str
     rests_on: frozenset[Key] = frozenset()
+    may_come: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ async def answer(review: Review, store: Store) -> Verdict:
     judge: Judge = looking.at_client if review.kind is Kind.OAUTH_CLIENT else looking.at_policy
     found = await looking.again(judge, review.obj)
     if found.objections and review.old is not None:
-        found = _brought(found, await judge(review.old))
+        found = _only(found, _new_to(await judge(review.old)))
+    if review.dry_run:
+        found = _only(found, lambda objection: not objection.may_come)
     return _verdict(found)
 
 
@@ -63,7 +65,7 @@ class _Looking:
         confirmed: set[Key] = set()
         while missing := _rests_on(found) - confirmed:
             if await self._read(self._store.read_again(missing), False) is False:
-                return _only_certain(found)
+                return _only(found, _shown_by_itself)
             confirmed |= missing
             found = await judge(obj)
         return found
@@ -75,7 +77,8 @@ class _Looking:
         found = judge_client(client, await self._store.world(await self._config_maps(self._places(claimant))))
         if self._store.listed:
             return found
-        return replace(_only_certain(found), warnings=(*found.warnings, _UNLISTED))
+        certain = _only(found, _shown_by_itself)
+        return replace(certain, warnings=(*certain.warnings, _UNLISTED))
 
     async def at_policy(self, policy: Object) -> Judgement:
         return judge_policy(policy, await self._config_maps(referenced_config_maps(policy.get("spec") or {})))
@@ -117,21 +120,21 @@ def _rests_on(found: Judgement) -> set[Key]:
     return {key for objection in found.objections for key in objection.rests_on}
 
 
-def _only_certain(found: Judgement) -> Judgement:
-    """What the object alone shows stays an objection; the rest becomes a warning."""
-    certain = tuple(o for o in found.objections if not o.rests_on)
-    return Judgement(certain, (*found.warnings, *(_likely(o) for o in found.objections if o.rests_on)))
+def _shown_by_itself(objection: Objection) -> bool:
+    return not objection.rests_on
 
 
-def _brought(new: Judgement, old: Judgement) -> Judgement:
-    """Without what was wrong before as well: of that, people are reminded."""
+def _new_to(old: Judgement) -> Callable[[Objection], bool]:
+    """What was not wrong before. Of what was, people are only reminded."""
     before = {(o.reason, o.message) for o in old.objections}
-    brought = tuple(o for o in new.objections if (o.reason, o.message) not in before)
-    return Judgement(brought, (*new.warnings, *(_likely(o) for o in new.objections if o not in brought)))
+    return lambda objection: (objection.reason, objection.message) not in before
 
 
-def _likely(objection: Objection) -> str:
-    return f"{objection.reason}: {objection.message}"
+def _only(found: Judgement, refuses: Callable[[Objection], bool]) -> Judgement:
+    """The other objections become warnings."""
+    kept = tuple(o for o in found.objections if refuses(o))
+    others = (f"{o.reason}: {o.message}" for o in found.objections if not refuses(o))
+    return Judgement(kept, (*found.warnings, *others))
 
 
 def _verdict(found: Judgement) -> Verdict:

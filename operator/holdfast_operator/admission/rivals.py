@@ -19,33 +19,32 @@ from holdfast_operator.reconcile.ports import Kind
 
 
 def rivals(client: Claimant, world: World) -> Found:
-    """Everything in the client's way. Who holds already what it claims is asked for nothing that it has."""
+    """Everything in the client's way. Who holds what it claims hears nothing of others who merely ask for it."""
     before = world.claimants.get(client.key)
-    holding = before if before is not None and before.holds else None
-    if holding is None or holding.client_id != client.client_id:
-        yield from _of_client_id(client, world)
-    for audience in sorted(client.audiences - (holding.audiences if holding else frozenset())):
-        yield from _of_audience(audience, client, world)
+    held = before if before is not None and before.holds else None
+    yield from _of_client_id(client, world, silent=held is not None and held.client_id == client.client_id)
+    for audience in sorted(client.audiences):
+        yield from _of_audience(audience, client, world, silent=held is not None and audience in held.audiences)
     if client.subject is not None:
         yield from _of_subject(client, world)
 
 
-def _of_client_id(client: Claimant, world: World) -> Found:
+def _of_client_id(client: Claimant, world: World, *, silent: bool) -> Found:
     others = _others(client, world.claimants.of_client_id(client.client_id))
     if holder := _holder(others):
         found = client_id_taken(client.client_id, holder.key.namespace, holder.key.name)
         yield Objection(found.reason, found.message, frozenset({holder.key}))
-    elif others:
+    elif others and not silent:
         yield Doubt(f"spec.clientId: {others[0].name} asks for {client.client_id}, too; who is registered first keeps it")
 
 
-def _of_audience(audience: str, client: Claimant, world: World) -> Found:
+def _of_audience(audience: str, client: Claimant, world: World, *, silent: bool) -> Found:
     others = _others(client, world.claimants.of_audience(audience))
     field = "spec.resourceServer.audiences"
     if holder := _holder(others):
         message = f"{field}: {audience} is owned by OAuthClient {holder.name}: name another, or have it given up there first"
         yield Objection(Reason.AUDIENCE_TAKEN, message, frozenset({holder.key}))
-    elif others:
+    elif others and not silent:
         yield Doubt(f"{field}: {others[0].name} asks for {audience}, too; who is registered first owns it")
 
 
