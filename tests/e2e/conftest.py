@@ -10,11 +10,14 @@ from tests.controlplane.cluster import LocalCluster
 from tests.controlplane.plane.plane import ControlPlane
 from tests.e2e.tenant import Tenant
 
+VALUES = {"operator.rotationOverlap": "5"}
+"""A test cannot wait for as long as a kubelet may need."""
+
 
 @pytest.fixture(scope="session")
 def cluster(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A cluster of its own: tests here kill its processes. `plane` says whether one can be had at all."""
-    with LocalCluster.start(tmp_path_factory.mktemp("cluster")) as running:
+    with LocalCluster.start(tmp_path_factory.mktemp("cluster"), values=VALUES) as running:
         yield running
 
 

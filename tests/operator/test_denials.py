@@ -146,7 +146,7 @@ async def test_a_new_process_does_not_take_away_lists_that_it_cannot_read(strict
 @pytest.mark.parametrize(("data", "reason"), [
     ({"ca.crt": CONFIG_MAP["data"]["ca.crt"]}, "RevocationListNotFound"),
     ({**CONFIG_MAP["data"], "ca.crl": "no list"}, "RevocationListInvalid"),
-    ({**CONFIG_MAP["data"], "ca.crt": "no certificate"}, "TrustAnchorInvalid"),
+    ({**CONFIG_MAP["data"], "ca.crt": "no certificate"}, "TrustAnchorUnreadable"),
 ])  # fmt: skip
 async def test_a_policy_whose_sources_cannot_be_read_is_not_accepted(home: House, data: Any, reason: str) -> None:
     await home.write("roots.yaml", {**CONFIG_MAP, "data": data})

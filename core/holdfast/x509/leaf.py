@@ -39,6 +39,12 @@ def key_usage(certificate: Certificate) -> x509.KeyUsage | None:
         return None
 
 
+def issues_certificates(certificate: Certificate) -> bool:
+    """Whether it is a CA's that may sign others. CA:TRUE alone is what `openssl req -x509` makes of everybody's."""
+    usage = key_usage(certificate)
+    return certificate.is_ca and usage is not None and usage.key_cert_sign
+
+
 def _extended_usages(leaf: Certificate) -> tuple[x509.ObjectIdentifier, ...] | None:
     try:
         return tuple(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)

@@ -14,6 +14,7 @@ from holdfast.api.v1alpha1.oauth_client import ConfigMapKey
 from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast.x509.chain import PathError, check_trust_anchor
+from holdfast_operator.reconcile.authority_bundle import BundleError, read_authorities
 from holdfast_operator.reconcile.finding import Finding, stalled, waiting
 from holdfast_operator.reconcile.issued import timestamp
 from holdfast_operator.reconcile.ports import Object
@@ -106,17 +107,20 @@ def _bundle(reference: ConfigMapKey, config_map: Object | None) -> tuple[Certifi
     where = _where(reference)
     if config_map is None:
         raise OwnAnchorsUnusable(
-            stalled(
+            waiting(
                 Reason.TRUST_ANCHOR_NOT_FOUND,
-                f"ConfigMap {reference.name} does not exist in this namespace: create it with the CA certificates in PEM "
-                f"under the key {reference.key}, or change spec.authentication.trustAnchors",
+                f"waits for ConfigMap {reference.name}, which does not exist in this namespace: create it with the CA "
+                f"certificates in PEM under the key {reference.key}, or change spec.authentication.trustAnchors",
             )
         )
     text = config_map_value(config_map, reference.key)
     if text is None:
         keys = ", ".join(sorted({**(config_map.get("data") or {}), **(config_map.get("binaryData") or {})})) or "none"
         raise OwnAnchorsUnusable(
-            stalled(Reason.TRUST_ANCHOR_NOT_FOUND, f"{where}: the key does not exist, found: {keys}; add it or name another")
+            waiting(
+                Reason.TRUST_ANCHOR_NOT_FOUND,
+                f"waits for {where}: the key does not exist, found: {keys}; add it or name another",
+            )
         )
     return _certificates(text, where)
 
@@ -135,14 +139,9 @@ def config_map_value(config_map: Object, key: str) -> bytes | None:
 
 def _certificates(text: bytes, where: str) -> tuple[Certificate, ...]:
     try:
-        found = load_pem_bundle(text)
-        for certificate in found:
-            check_trust_anchor(certificate)
-    except (CertificateError, PathError) as error:
-        raise OwnAnchorsUnusable(
-            stalled(Reason.TRUST_ANCHOR_INVALID, f"{where}: {error}; put CA certificates in PEM there, nothing else")
-        ) from None
-    return found
+        return read_authorities(text)
+    except BundleError as error:
+        raise OwnAnchorsUnusable(stalled(error.reason, f"{where}: {error}")) from None
 
 
 def issuing_anchors(pem: bytes, *, shared: bool, shared_keys: frozenset[str]) -> tuple[TrustAnchor, ...]:

@@ -13,9 +13,10 @@ from holdfast.api.v1alpha1.oauth_client import Certificate as Wanted
 from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.oauth.jwks import Jwk, JwkError
 from holdfast.policy.evaluate import allowed_anchors
-from holdfast.policy.model import EffectivePolicy
+from holdfast.policy.model import EffectivePolicy, Policy
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
 from holdfast.x509.chain import PathError, verify_path
+from holdfast.x509.leaf import issues_certificates
 from holdfast.x509.subject import SubjectMismatch, verify_subject
 from holdfast_operator.reconcile.anchors import (
     OwnAnchorsOutOfTime,
@@ -27,6 +28,7 @@ from holdfast_operator.reconcile.anchors import (
 )
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
+from holdfast_operator.reconcile.former_authority import NONE, FormerAuthority, former_authority
 from holdfast_operator.reconcile.issued import (
     Issued,
     condition,
@@ -55,14 +57,15 @@ PENDING_LIMIT = 30.0
 class CertificateVerdict:
     """`apply`: the Certificate to write, `renew`: the one to have issued once more, `delete`: the one that has to go first.
 
-    `anchors`: what the registration pins, `keys`: those of the certificate itself where the client is known by that; empty
-    while nothing is issued.
+    `anchors`: what the registration pins, `former_anchors`: what it pins besides while certificates of the CA before may be
+    in use, `keys`: those of the certificate itself where the client is known by that; empty while nothing is issued.
 
     `withdraw`: an earlier registration must not go on either. `status`: for `status.certificate`.
     """
 
     finding: Finding
     anchors: Anchors = ()
+    former_anchors: Anchors = ()
     keys: tuple[Jwk, ...] = ()
     apply: Object | None = None
     renew: Object | None = None
@@ -74,10 +77,14 @@ class CertificateVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruled:
-    """`policy`: the effective one. `anchors`: those of all matching policies, for a client whose issuer names no CA."""
+    """`policy`: the effective one. `anchors`: those of all matching policies, for a client whose issuer names no CA.
+
+    `written`: the policies that match, in any mode, by which a denial gets a name.
+    """
 
     policy: EffectivePolicy
     anchors: Anchors = ()
+    written: tuple[Policy, ...] = ()
 
 
 def judge_certificate(observed: Observed, request: ClientRequest, ruled: Ruled) -> CertificateVerdict:
@@ -148,7 +155,10 @@ def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Ancho
     anchors = own or _issuing_anchors(observed, wanted, issued, ruled.anchors)
     # Where policies leave none, acceptance says so; what they leave is what the server will check against.
     _check_path(issued, allowed_anchors(anchors, ruled.policy) or anchors, observed)
-    return _issued(observed, request, issued, live, anchors)
+    shared = wanted.issuer_ref.kind == "ClusterIssuer"
+    from_issuer = issued.ca and not own
+    former = former_authority(observed, live, current, anchors, shared=shared) if from_issuer else NONE
+    return _issued(observed, request, issued, live, anchors, former)
 
 
 def find_certificate(observed: Observed) -> Object | None:
@@ -182,10 +192,10 @@ def _check_issuer_exists(observed: Observed, wanted: Wanted) -> None:
     if reference.group != CERT_MANAGER or observed.issuer is not None:
         return
     message = (
-        f"{reference.kind} {reference.name} does not exist"
+        f"waits for {reference.kind} {reference.name}, which does not exist"
         f"{' in this namespace' if reference.kind == 'Issuer' else ''}: create it, or change spec.certificate.issuerRef"
     )
-    raise Unusable(stalled(Reason.ISSUER_NOT_FOUND, message))
+    raise Unusable(waiting(Reason.ISSUER_NOT_FOUND, message))
 
 
 def _is_ready(live: Object) -> bool:
@@ -198,9 +208,10 @@ def _is_ready(live: Object) -> bool:
 def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
     reference = wanted.issuer_ref
     if reference.group == CERT_MANAGER and observed.issuer is None:
-        return stalled(
+        return waiting(
             Reason.ISSUER_NOT_FOUND,
-            f"{reference.kind} {reference.name} does not exist (any more): create it, or change spec.certificate.issuerRef",
+            f"waits for {reference.kind} {reference.name}, which does not exist (any more): create it, or change "
+            "spec.certificate.issuerRef",
         )
     ready = condition(live, "Ready")
     if ready.get("reason") == "IncorrectCertificate":
@@ -251,13 +262,20 @@ def _renewed(live: Object, now: datetime) -> Object:
 
 
 def _issued(
-    observed: Observed, request: ClientRequest, issued: Issued, live: Object, anchors: Anchors
+    observed: Observed,
+    request: ClientRequest,
+    issued: Issued,
+    live: Object,
+    anchors: Anchors,
+    former: FormerAuthority = NONE,
 ) -> CertificateVerdict:
+    ends = [end for end in (issued.leaf.not_after, former.until) if end is not None]
     return CertificateVerdict(
-        finding=fine(Reason.CERTIFICATE_ISSUED, "the certificate is issued and valid"),
+        finding=fine(Reason.CERTIFICATE_ISSUED, f"the certificate is issued and valid{former.told}"),
         anchors=anchors,
+        former_anchors=former.anchors,
         status=_status(request, issued, live),
-        requeue_after=(issued.leaf.not_after - observed.now).total_seconds(),
+        requeue_after=(min(ends) - observed.now).total_seconds(),
     )
 
 
@@ -293,6 +311,9 @@ def _check_leaf(observed: Observed, request: ClientRequest, issued: Issued) -> N
     if issued.leaf.not_after <= observed.now:
         message = f"the certificate ended at {timestamp(issued.leaf.not_after)} and cert-manager has not renewed it"
         raise Unusable(waiting(Reason.CERTIFICATE_INVALID, message))
+    if issues_certificates(issued.leaf):
+        message = f"the issuer made a CA of the client ({issued.leaf.x5t_s256}); use one that issues what it is asked for"
+        raise Unusable(stalled(Reason.CERTIFICATE_IS_AUTHORITY, message))
     try:
         if request.subject is not None:
             verify_subject(issued.leaf, request.subject)

@@ -4,6 +4,7 @@ Owns which condition is in the way of Ready, when Reconciling and Stalled are th
 only with its status. Pure. Neighbour: `holdfast.api.v1alpha1.conditions` owns the words.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,14 @@ from holdfast_operator.reconcile.ports import Object
 Condition = dict[str, Any]  # a condition in its wire form
 MAX_MESSAGE = 1024
 """Characters; conditions are read in terminals."""
+
+
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*", re.DOTALL)
+
+
+def presentable(message: str) -> str:
+    """As conditions and events may show it: of bounded length, and without the key that somebody put into a wrong field."""
+    return _PRIVATE_KEY.sub("(a private key, left out)", message)[:MAX_MESSAGE]
 
 
 def first_in_the_way(findings: Iterable[Finding]) -> Finding | None:
@@ -46,7 +55,7 @@ def _condition(kind: ConditionType, finding: Finding, old: Mapping[str, Any], ge
         "type": str(kind),
         "status": status,
         "reason": str(finding.reason),
-        "message": finding.message[:MAX_MESSAGE],
+        "message": presentable(finding.message),
         "observedGeneration": generation,
         "lastTransitionTime": timestamp(now) if changed else old["lastTransitionTime"],
     }

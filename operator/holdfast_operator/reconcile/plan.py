@@ -8,7 +8,8 @@ actions. Neighbours: one module per judgement; `reconciler` observes and execute
 from dataclasses import dataclass, replace
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
-from holdfast.policy.evaluate import allowed_anchors
+from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
+from holdfast.policy.evaluate import allowed_anchors, evaluate_client
 from holdfast.policy.model import EffectivePolicy
 from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused
 from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan, RenewCertificate
@@ -30,7 +31,7 @@ from holdfast_operator.reconcile.registration import (
     unreachable,
     withdraw,
 )
-from holdfast_operator.reconcile.request import ClientRequest, client_metadata, read_request
+from holdfast_operator.reconcile.request import ClientRequest, client_metadata, read_request, unreadable
 from holdfast_operator.reconcile.resources import as_told_before, judge_resources
 from holdfast_operator.reconcile.status import build_status, is_same_status, token_issued
 
@@ -66,7 +67,7 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
     try:
         request = read_request(observed.client, observed.settings.trust_domain)
     except ValueError as error:
-        return _unreadable(observed, policy, str(error))
+        return _unreadable(observed, policy, stalled(unreadable(error), str(error)))
     certificate = judge_certificate(observed, request, ruled)
     accepted = judge_acceptance(request, policy, certificate.anchors or former_anchors(observed))
     if not accepted.holds:
@@ -98,10 +99,10 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
     )
 
 
-def _unreadable(observed: Observed, policy: EffectivePolicy, problem: str) -> _Judgement:
+def _unreadable(observed: Observed, policy: EffectivePolicy, problem: Finding) -> _Judgement:
     return _Judgement(
-        accepted=stalled(Reason.INVALID_SPEC, problem),
-        certificate=CertificateVerdict(finding=unjudged(Reason.INVALID_SPEC, "the spec cannot be read")),
+        accepted=problem,
+        certificate=CertificateVerdict(finding=unjudged(problem.reason, "the spec cannot be read")),
         registration=keep(observed, policy, "the spec cannot be read"),
     )
 
@@ -116,7 +117,14 @@ def _registration(
         anchors = ()
     if not (certificate.keys if request.publishes else anchors or request.by_keys):
         return keep(observed, policy, "waits for the certificate")
-    return judge_registration(observed, client_metadata(request, anchors, policy.hash, certificate.keys), policy)
+    wanted = client_metadata(request, anchors, policy.hash, certificate.keys)
+    return judge_registration(observed, _with_former(wanted, certificate.former_anchors, policy), policy)
+
+
+def _with_former(wanted: ClientMetadata, former: tuple[TrustAnchor, ...], policy: EffectivePolicy) -> ClientMetadata:
+    """The CA before as well, unless policies would deny the client for it."""
+    both = replace(wanted, trust_anchors=(*wanted.trust_anchors, *allowed_anchors(former, policy)))
+    return both if evaluate_client(both, policy).allowed else wanted
 
 
 def _not_asked_for(verdict: CertificateVerdict) -> CertificateVerdict:

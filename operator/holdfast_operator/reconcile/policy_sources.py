@@ -10,11 +10,10 @@ from typing import Any
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.mtls_policy import AnchorKey, MTLSPolicy, RevocationListKey
-from holdfast.x509.certificate import CertificateError, load_pem_bundle
-from holdfast.x509.chain import PathError, check_trust_anchor
 from holdfast.x509.revocation_list import RevocationListError, load_revocation_lists
 from holdfast_operator.reconcile.anchors import MAX_ANCHORS, Unusable, config_map_value
-from holdfast_operator.reconcile.finding import stalled
+from holdfast_operator.reconcile.authority_bundle import BundleError, read_authorities
+from holdfast_operator.reconcile.finding import stalled, waiting
 from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Object
 
@@ -48,12 +47,9 @@ def pinned_anchors(policy: MTLSPolicy, config_maps: ConfigMaps) -> tuple[bytes, 
 def _anchors(reference: AnchorKey, config_maps: ConfigMaps, field: str) -> Iterator[bytes]:
     data = _read(reference, config_maps, field, Reason.TRUST_ANCHOR_NOT_FOUND)
     try:
-        for certificate in load_pem_bundle(data):
-            check_trust_anchor(certificate)
-            yield certificate.der
-    except (CertificateError, PathError) as error:
-        message = f"{field}: {_where(reference)}: {error}; put CA certificates in PEM there, nothing else"
-        raise Unusable(stalled(Reason.TRUST_ANCHOR_INVALID, message)) from None
+        yield from (certificate.der for certificate in read_authorities(data))
+    except BundleError as error:
+        raise Unusable(stalled(error.reason, f"{field}: {_where(reference)}: {error}")) from None
 
 
 def revocation_lists(policy: MTLSPolicy, config_maps: ConfigMaps) -> tuple[bytes, ...]:
@@ -80,13 +76,16 @@ def _lists(data: bytes) -> tuple[bytes, ...]:
 def _read(reference: AnchorKey | RevocationListKey, config_maps: ConfigMaps, field: str, missing: Reason) -> bytes:
     config_map = config_maps.get((reference.namespace, reference.name))
     if config_map is None:
-        message = f"{field}: ConfigMap {reference.namespace}/{reference.name} does not exist: create it, or name another"
-        raise Unusable(stalled(missing, message))
+        message = (
+            f"{field}: waits for ConfigMap {reference.namespace}/{reference.name}, which does not exist: create it, or name "
+            "another"
+        )
+        raise Unusable(waiting(missing, message))
     value = config_map_value(config_map, reference.key)
     if value is None:
         keys = ", ".join(sorted({**(config_map.get("data") or {}), **(config_map.get("binaryData") or {})})) or "none"
-        message = f"{field}: {_where(reference)}: the key does not exist, found: {keys}; add it or name another"
-        raise Unusable(stalled(missing, message))
+        message = f"{field}: waits for {_where(reference)}: the key does not exist, found: {keys}; add it or name another"
+        raise Unusable(waiting(missing, message))
     return value
 
 

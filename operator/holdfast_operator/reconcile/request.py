@@ -5,7 +5,14 @@ Owns the way from the manifest to `ClientMetadata`. Whether the client may have 
 
 from dataclasses import dataclass
 
-from holdfast.api.v1alpha1.convert import duration_seconds, parse_oauth_client, registered_keys, subject_rule
+from holdfast.api.v1alpha1.conditions import Reason
+from holdfast.api.v1alpha1.convert import (
+    AuthorityRegistered,
+    duration_seconds,
+    parse_oauth_client,
+    registered_keys,
+    subject_rule,
+)
 from holdfast.api.v1alpha1.oauth_client import DEFAULT_CERTIFICATE_DURATION, ConfigMapKey, OAuthClient
 from holdfast.api.v1alpha1.oauth_client import ResourceServer as WrittenResourceServer
 from holdfast.oauth.client_metadata import (
@@ -51,6 +58,11 @@ class ClientRequest:
         return tuple(a.config_map_key_ref for a in self.client.spec.authentication.trust_anchors or ())
 
 
+def unreadable(error: ValueError) -> Reason:
+    """Why `read_request` could not read a client, in one word."""
+    return Reason.CERTIFICATE_IS_AUTHORITY if isinstance(error, AuthorityRegistered) else Reason.INVALID_SPEC
+
+
 def read_request(obj: Object, trust_domain: str) -> ClientRequest:
     """Raises ValueError, naming field, expected and actual."""
     client = parse_oauth_client(obj)
@@ -62,6 +74,10 @@ def read_request(obj: Object, trust_domain: str) -> ClientRequest:
     if client.spec.certificate is None:
         raise ValueError("spec.authentication.subject: expected one of the five without spec.certificate, found none")
     return ClientRequest(client, parse_subject_rule(SubjectKind.URI, spiffe_id(client, trust_domain)))
+
+
+KEY_TO_COME = Jwk("{}")
+"""In the place of the key of a certificate that is not issued yet: enough to judge the client, and no registry takes it."""
 
 
 def asked_certificate(request: ClientRequest) -> AskedCertificate | None:
@@ -78,10 +94,6 @@ def asked_certificate(request: ClientRequest) -> AskedCertificate | None:
         algorithm=key.algorithm,
         bits=key.size,
     )
-
-
-KEY_TO_COME = Jwk("{}")
-"""In the place of the key of a certificate that is not issued yet: enough to judge the client, and no registry takes it."""
 
 
 def client_metadata(

@@ -19,6 +19,7 @@ from holdfast.oauth.client_metadata import Problem
 from holdfast.oauth.jwks import Jwk, JwkError, parse_jwk_set
 from holdfast.policy.model import AllowedSubjects, DnMatching, IssuerName, Policy, PolicyMode, RevocationMode
 from holdfast.x509 import subject as x509
+from holdfast.x509.leaf import issues_certificates
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -75,6 +76,10 @@ def subject_rule(subject: SubjectRule) -> x509.SubjectRule:
     return x509.parse_subject_rule(kind, getattr(subject, kind.value))
 
 
+class AuthorityRegistered(JwkError):
+    """A CA's certificate is registered in the place of the client's own."""
+
+
 def registered_keys(authentication: Authentication) -> tuple[Jwk, ...] | None:
     """The keys by value, every one of them usable, and one for the method; None without `jwks`. Raises JwkError."""
     if authentication.jwks is None:
@@ -88,9 +93,21 @@ def registered_keys(authentication: Authentication) -> tuple[Jwk, ...] | None:
             "spec.authentication.jwks: expected a key with the client's certificate in x5c, found none "
             "(RFC 8705 section 2.2.2)"
         )
+    if authentication.method == "self_signed_tls_client_auth":
+        _check_leaves(keys)
     if authentication.method == "private_key_jwt":
         _check_signing(keys, authentication.signing_algorithm)
     return keys
+
+
+def _check_leaves(keys: tuple[Jwk, ...]) -> None:
+    """Raises AuthorityRegistered: nobody comes with a CA's certificate, so its client would be let in nowhere."""
+    for number, key in enumerate(keys):
+        if key.certificate is not None and issues_certificates(key.certificate):
+            raise AuthorityRegistered(
+                f"spec.authentication.jwks.keys[{number}].x5c[0]: expected the client's own certificate, found the CA "
+                f"{key.certificate.subject.text!r}; for a client of a CA, use tls_client_auth with trustAnchors"
+            )
 
 
 def _check_signing(keys: tuple[Jwk, ...], algorithm: str | None) -> None:
