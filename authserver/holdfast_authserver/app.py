@@ -10,8 +10,8 @@ from holdfast_authserver.client_authentication.jwks_addresses import AddressRule
 from holdfast_authserver.client_authentication.jwks_cache import CacheTimes, JwksCache
 from holdfast_authserver.client_authentication.jwks_fetcher import JwksFetcher
 from holdfast_authserver.client_authentication.registered_keys import RegisteredKeys
-from holdfast_authserver.client_authentication.revocation import RevocationSource
 from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
+from holdfast_authserver.client_authentication.revocation_source import RevocationSource
 from holdfast_authserver.client_authentication.throttle import FailureThrottle, ThrottleRules
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth
 from holdfast_authserver.endpoints.authentication import RequestAuthentication
@@ -22,9 +22,9 @@ from holdfast_authserver.endpoints.deny_list import DenyListDocument
 from holdfast_authserver.endpoints.documents import KeySet, MetadataDocument
 from holdfast_authserver.endpoints.introspection import IntrospectionEndpoint
 from holdfast_authserver.endpoints.refusal_lines import RefusalLines
-from holdfast_authserver.endpoints.revocation import RevocationEndpoint
 from holdfast_authserver.endpoints.surface import Route, Surface
 from holdfast_authserver.endpoints.token import TokenEndpoint
+from holdfast_authserver.endpoints.token_revocation import RevocationEndpoint
 from holdfast_authserver.endpoints.urls import (
     DENY_LIST,
     INTROSPECT,

@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from holdfast.oauth.client_metadata import InvalidClientMetadata
-from holdfast.x509.revocation import RevocationLists
 from holdfast.x509.revocation_list import RevocationList, RevocationListError
+from holdfast.x509.revocation_standing import RevocationLists
 from holdfast_authserver.registry import reading
 from holdfast_authserver.registry.denials import read_denials
 from holdfast_authserver.registry.snapshot import ClientChange, ServedClient, apply_changes

@@ -576,7 +576,7 @@ async def test_a05_what_may_have_been_used_in_a_lost_registry_is_not_let_in(
     async with running(tmp_path, clock=CLOCK) as server:
         await server.put(assertion_client("shop.orders", jwk(KEY, kid="k1"), certificate_bound=False), BY_ASSERTION)
         now = int(CLOCK().timestamp())
-        times = {name: None if ahead is None else now + ahead for name, ahead in changes.items()}
+        times: dict[str, Any] = {name: None if ahead is None else now + ahead for name, ahead in changes.items()}
         response = await _ask(server, _good(server, **times))
 
         if retry_after is None:

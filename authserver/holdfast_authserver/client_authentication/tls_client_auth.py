@@ -2,8 +2,8 @@
 
 Verdicts are remembered by certificate and client. One holds only as long as what it was made from is still what is
 served: the very record of the client (with its policy and anchors), the set of denied certificates, where the policy asks
-for revocation the set of lists, and the time window of the path. Neighbours: `tls_judgement` judges, `revocation`
-keeps the lists, `tls_explanation` shows a judgement step by step.
+for revocation the set of lists, and the time window of the path. Neighbours: `tls_judgement` judges,
+`revocation_source` keeps the lists, `tls_explanation` shows a judgement step by step.
 """
 
 import os
@@ -17,10 +17,10 @@ from holdfast.oauth.errors import InvalidClient, OAuthError, TemporarilyUnavaila
 from holdfast.oauth.refusal import Refusal
 from holdfast.policy.model import RevocationMode
 from holdfast.x509.explain import Step
-from holdfast.x509.revocation import RevocationLists
+from holdfast.x509.revocation_standing import RevocationLists
 from holdfast_authserver.client_authentication.presented import PresentedCredentials
 from holdfast_authserver.client_authentication.proof import Proof
-from holdfast_authserver.client_authentication.revocation import RevocationSource
+from holdfast_authserver.client_authentication.revocation_source import RevocationSource
 from holdfast_authserver.client_authentication.tls_explanation import explain
 from holdfast_authserver.client_authentication.tls_judgement import Accepted, judge
 from holdfast_authserver.registry.snapshot import ServedClient, Snapshot

@@ -11,7 +11,7 @@ from holdfast.policy.model import RevocationMode
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
 from holdfast.x509.constraints import leaves_open
 from holdfast.x509.explain import Step, explain_leaf, explain_path
-from holdfast.x509.revocation import RevocationLists, Revoked, Unknown
+from holdfast.x509.revocation_standing import RevocationLists, Revoked, Unknown
 from holdfast.x509.subject import SubjectMismatch, shown
 from holdfast_authserver.client_authentication import tls_judgement
 from holdfast_authserver.registry.snapshot import ServedClient

@@ -13,7 +13,7 @@ from holdfast.oauth.refusal import Refusal
 from holdfast.policy.model import DnMatching, EffectivePolicy, RevocationMode
 from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
 from holdfast.x509.chain import MAX_CHAIN, PathError, PathRules, VerifiedPath, verify_path
-from holdfast.x509.revocation import Good, RevocationLists, Revoked, Unknown
+from holdfast.x509.revocation_standing import Good, RevocationLists, Revoked, Unknown
 from holdfast.x509.subject import SubjectMismatch, verify_subject
 from holdfast_authserver.registry.snapshot import ServedClient
 

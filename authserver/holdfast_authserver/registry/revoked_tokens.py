@@ -129,7 +129,7 @@ async def _beyond(connection: AsyncConnection, client_id: str, bounds: Bounds) -
     return (await connection.execute(most.order_by(func.count().desc()).limit(1))).scalar_one_or_none()
 
 
-async def _number(connection: AsyncConnection, wanted: Select[tuple[int]]) -> int:
+async def _number(connection: AsyncConnection, wanted: Select[int]) -> int:
     return int((await connection.execute(wanted)).scalar_one())
 
 

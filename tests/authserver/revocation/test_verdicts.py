@@ -19,12 +19,12 @@ from holdfast.policy.evaluate import evaluate_client
 from holdfast.policy.model import AllowedSubjects, DnMatching, EffectivePolicy, RevocationMode
 from holdfast.x509.chain import check_trust_anchor
 from holdfast.x509.constraints import leaves_open
-from holdfast.x509.revocation import RevocationLists
 from holdfast.x509.revocation_list import RevocationList
+from holdfast.x509.revocation_standing import RevocationLists
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
 from holdfast_authserver.client_authentication.presented import PresentedCredentials
-from holdfast_authserver.client_authentication.revocation import RevocationSource
 from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
+from holdfast_authserver.client_authentication.revocation_source import RevocationSource
 from holdfast_authserver.client_authentication.tls_client_auth import TlsClientAuth, explain
 from holdfast_authserver.client_authentication.tls_judgement import judge
 from holdfast_authserver.registry.snapshot import ServedClient, Snapshot

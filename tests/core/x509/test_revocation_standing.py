@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.x509.certificate import Certificate
-from holdfast.x509.revocation import Good, RevocationLists, Revoked, Standing, Unknown
 from holdfast.x509.revocation_list import MAX_DER, RevocationList, RevocationListError, load_revocation_lists
+from holdfast.x509.revocation_standing import Good, RevocationLists, Revoked, Standing, Unknown
 from tests.core.x509.authority import DAY, NOW, Authority, key_usage
 from tests.core.x509.lists import HOUR, pem, revocation_list
 

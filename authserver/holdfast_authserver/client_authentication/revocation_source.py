@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from holdfast.x509.revocation import RevocationLists
 from holdfast.x509.revocation_list import RevocationList, RevocationListError
+from holdfast.x509.revocation_standing import RevocationLists
 from holdfast_authserver.client_authentication.revocation_files import RevocationFiles
 
 _LOG = logging.getLogger(__name__)
