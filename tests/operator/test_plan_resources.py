@@ -86,6 +86,32 @@ def test_a_refused_resource_leaves_the_client_ready_and_registered() -> None:
     assert (again.actions, again.status, again.events) == ((), None, ())
 
 
+READY: list[tuple[str, dict[str, ClientMetadata | None], str]] = [
+    ("all", {STOCK: owner("shop", "stock", STOCK)}, "the client can get tokens"),
+    (
+        "one of two",
+        {STOCK: owner("shop", "stock", STOCK), BILLING: None},
+        f"can get tokens, but not for {BILLING}: Accepted",
+    ),
+    ("none", {BILLING: None}, "gets no token: each of its resources is refused, Accepted says why"),
+    ("a scope", {BILLING: owner("fin", "billing", BILLING, {"*": ("read",)})}, "but not with all of its scopes"),
+]
+
+
+@pytest.mark.parametrize(("owners", "words"), [t[1:] for t in READY], ids=[t[0] for t in READY])
+def test_ready_does_not_promise_more_than_the_client_gets(owners: dict[str, ClientMetadata | None], words: str) -> None:
+    status = world_of(owners).client["status"]
+
+    assert condition_of(status, "Ready") == ("True", "Ready")
+    assert words in message_of(status, "Ready")
+
+
+def test_ready_promises_no_tokens_to_an_api_that_never_asks_for_any() -> None:
+    status = world_of({}, grantTypes=[]).client["status"]
+
+    assert message_of(status, "Ready") == "the client is registered; without spec.grantTypes it asks for no tokens"
+
+
 def test_an_owner_that_appears_clears_the_condition() -> None:
     world = world_of({BILLING: None})
     assert isinstance(world.registry, RegistrySeen)

@@ -66,9 +66,9 @@ def suspended() -> Finding:
     return Finding(False, Reason.SUSPENDED, "spec.suspend is true: every request is refused")
 
 
-def ready(in_the_way: Finding | None, *, suspend: bool) -> Finding:
-    """Ready of a client."""
+def ready(in_the_way: Finding | None, *, suspend: bool, reservation: str = "") -> Finding:
+    """Ready of a client. `reservation`: what it says instead where something is left out."""
     if in_the_way is not None:
         make = stalled if in_the_way.stalled else waiting
         return make(in_the_way.reason, in_the_way.message)
-    return suspended() if suspend else fine(Reason.READY, "the client can get tokens")
+    return suspended() if suspend else fine(Reason.READY, reservation or "the client can get tokens")

@@ -9,13 +9,15 @@ from holdfast.api.v1alpha1.conditions import Reason
 class Finding:
     """`holds`: the condition is True, False, or (None) could not be judged.
 
-    `stalled`, where it does not hold: only a human can change it; else time will.
+    `stalled`, where it does not hold: only a human can change it; else time will. `summary`, where it holds with a
+    reservation: what Ready says for it.
     """
 
     holds: bool | None
     reason: Reason
     message: str
     stalled: bool = False
+    summary: str = ""
 
 
 def fine(reason: Reason, message: str = "") -> Finding:

@@ -147,7 +147,7 @@ def _compose(observed: Observed, policy: EffectivePolicy, judged: _Judgement) ->
         ConditionType.REGISTERED: registration.finding,
     }
     suspend = bool(mapping(observed.client.get("spec")).get("suspend"))
-    summary = ready(first_in_the_way(findings.values()), suspend=suspend)
+    summary = ready(first_in_the_way(findings.values()), suspend=suspend, reservation=judged.accepted.summary)
     told = {ConditionType.TOKEN_ISSUED: token_issued(observed, registration.stored), **unguarded(observed)}
     found = with_kstatus({**findings, **told}, summary)
     before = mapping(observed.client.get("status"))

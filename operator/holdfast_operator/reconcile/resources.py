@@ -5,7 +5,8 @@ be another (design/refused-resources.md). Pure. Neighbours: `holdfast.policy.aud
 endpoint; `observe` reads the owners from the registry.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason, reason
 from holdfast.oauth.client_metadata import ClientMetadata
@@ -22,16 +23,27 @@ _TOLD = frozenset({Reason.RESOURCE_NOT_ALLOWED, Reason.SCOPE_NOT_ALLOWED})
 
 def judge_resources(client: ClientMetadata, policy: EffectivePolicy, registry: RegistrySeen) -> Finding:
     """Acceptance of a client that policies accept: with or without a reservation."""
+    if not client.grant_types:
+        return replace(ACCEPTED, summary="the client is registered; without spec.grantTypes it asks for no tokens")
     owners = {resource: _owner(client, resource, registry.owners) for resource in client.resources}
     decided = [
         decide_audience(client, policy, resource=r, scopes=None, owner=owner, issuer=registry.endpoints.issuer)
         for r, owner in owners.items()
     ]
-    if refused := [d.decision.message for d in decided if not d.decision.allowed]:
-        return fine(Reason.RESOURCE_NOT_ALLOWED, f"no tokens (invalid_target): {'; '.join(refused)}")
+    if refused := {r: d.decision.message for r, d in zip(owners, decided, strict=True) if not d.decision.allowed}:
+        message = f"no tokens (invalid_target): {'; '.join(refused.values())}"
+        return replace(fine(Reason.RESOURCE_NOT_ALLOWED, message), summary=_summary(refused, owners))
     if lacking := [*_granting_nothing(client, decided, owners), *_granted_nowhere(client, decided)]:
-        return fine(Reason.SCOPE_NOT_ALLOWED, f"tokens without scopes: {'; '.join(lacking)}")
+        message = f"tokens without scopes: {'; '.join(lacking)}"
+        summary = "the client can get tokens, but not with all of its scopes: Accepted says which"
+        return replace(fine(Reason.SCOPE_NOT_ALLOWED, message), summary=summary)
     return ACCEPTED
+
+
+def _summary(refused: Collection[str], resources: Collection[str]) -> str:
+    if len(refused) == len(resources):
+        return "the client is registered and gets no token: each of its resources is refused, Accepted says why"
+    return f"the client can get tokens, but not for {', '.join(refused)}: Accepted says why"
 
 
 def as_told_before(client: Object) -> Finding:
