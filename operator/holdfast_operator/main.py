@@ -10,11 +10,13 @@ import socket
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import ValidationError
 
 from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.clock import system_clock
+from holdfast.registry.port import RegistryError
 from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
@@ -38,6 +40,9 @@ from holdfast_operator.settings import Settings
 from holdfast_operator.shell import EventSink, Shell
 
 log = logging.getLogger(__name__)
+
+REGISTRY_AGE = 10.0
+"""Seconds; the registry is asked every second whether it is as it was, and what others changed leads to a listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
             guarded_issuers=frozenset(settings.approver_issuers),
             config_map_name=settings.config_map_name,
             server_ca_file=settings.server_ca_file,
+            registry_age=REGISTRY_AGE,
         ),
         system_clock,
     )
@@ -122,7 +128,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         reconciler,
         EngineSettings(workers=settings.workers, resync=settings.resync),
         observer=metrics.passed,
-        refresh=mirror.refresh_all,
+        refresh=partial(_refresh, mirror, reconciler),
     )
     mirror.on_write = engine.on_own_write
     store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
@@ -136,6 +142,15 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         leadership=Leadership(elector, engine, reconciler.abandon_term, beside=(approver.run,)),
         metrics=metrics,
     )
+
+
+async def _refresh(mirror: Mirror, reconciler: Reconciler) -> None:
+    """Have all objects and all registrations at hand. Raises ClusterUnavailable; a registry that is away is asked later."""
+    await mirror.refresh_all()
+    try:
+        await reconciler.learn_registry()
+    except RegistryError as error:
+        log.info("the registry could not be listed: %s", error)
 
 
 def _approver(settings: Settings, reconciler: Reconciler, metrics: Metrics) -> Approver:

@@ -4,7 +4,7 @@ Owns which objects a client's plan depends on. Decides nothing. Neighbours: `obs
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -86,14 +86,12 @@ async def _registry(registry: RegistryReads, client: Object, resources: Iterable
         return RegistryUnreachable(message=str(error), retry_after=error.retry_after)
     found = {resource: owner.result() for resource, owner in owners.items()}
     seen = described.result()
-    return RegistrySeen(
-        endpoints=seen.endpoints, stored=stored.result(), token_lifetime=seen.token_lifetime, owners=found
-    )
+    return RegistrySeen(endpoints=seen.endpoints, stored=stored.result(), token_lifetime=seen.token_lifetime, owners=found)
 
 
 async def _policies(
     cluster: ClusterReads, config_maps: PolicyConfigMaps
-) -> tuple[list[Object], dict[tuple[str, str], Object | None]]:
+) -> tuple[Sequence[Object], dict[tuple[str, str], Object | None]]:
     listed = await cluster.list(Kind.MTLS_POLICY)
     return listed, await config_maps.of(listed)
 

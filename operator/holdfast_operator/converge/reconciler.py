@@ -41,7 +41,7 @@ class Reconciler:
         self.cluster = cluster
         self.settings = settings or ReconcileSettings()
         self._clock = clock
-        self._registry = FencedRegistry(registry, self.settings.holder)
+        self._registry = FencedRegistry(registry, self.settings.holder, self.settings.registry_age)
         self._shared = SharedAnchors(cluster, clock, self.settings.shared_anchors_age)
         self._config_maps = PolicyConfigMaps(cluster, clock, self.settings.config_map_age)
         denials = Denials(cluster, self._config_maps, self._registry)
@@ -70,6 +70,11 @@ class Reconciler:
     async def describe(self) -> RegistryDescription:
         """What the registry says of itself. Raises RegistryUnavailable."""
         return await self._registry.describe()
+
+    async def learn_registry(self) -> None:
+        """List the registry, so that the passes to come need not ask for each record. Raises RegistryUnavailable."""
+        await self._registry.describe()
+        await self._registry.list_clients()
 
     def abandon_term(self) -> None:
         """Called when leadership begins: the next write opens a term above all earlier ones."""

@@ -27,5 +27,7 @@ class ReconcileSettings:
     """Name of the ConfigMap in each namespace with a client, from which applications know the server."""
     server_ca_file: Path | None = None
     """CA certificates (PEM) that the server's listeners lead to; None, or no such file: a public CA."""
+    registry_age: float = 0.0
+    """Seconds after the registry last answered for which its records are believed without asking; 0: each is asked for."""
     config_map_age: float = 60.0
     """Seconds for which a policy's ConfigMap is used when no event says that it changed."""
