@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from holdfast_authserver.keys.follower import KeyFollower
 from holdfast_authserver.keys.opening import open_ring
 from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.keys.signing_key import SigningKeyError
-from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError
+from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError, Times
 from holdfast_authserver.settings import Settings
 from holdfast_authserver.terminator import Terminator, TerminatorError
 from holdfast_authserver.tracing import Tracing, TracingError
@@ -127,7 +128,8 @@ class AuthorizationServer:
 
     async def _open_registry(self) -> RegistryKeeper:
         try:
-            keeper = await RegistryKeeper.open(self._settings.database_url, self._clock)
+            times = Times(deleted_clients=timedelta(seconds=self._settings.deleted_client_grace))
+            keeper = await RegistryKeeper.open(self._settings.database_url, self._clock, times=times)
         except (RegistryOpenError, ValueError) as error:
             raise StartError(f"registry (database_url): {error}") from error
         self._closing.push_async_callback(keeper.close)
@@ -137,7 +139,10 @@ class AuthorizationServer:
 
     async def _open_keys(self, keeper: RegistryKeeper) -> KeyRing:
         ring = open_ring(
-            self._settings, self._clock, instance=lambda: keeper.snapshot.instance, database=lambda: keeper.database
+            self._settings.key_options,
+            self._clock,
+            instance=lambda: keeper.snapshot.instance,
+            database=lambda: keeper.database,
         )
         await ring.refresh()
         follower = KeyFollower(ring)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from holdfast.settings_file import https_url, read_settings_file
+from holdfast.settings_file import ProcessSettings, https_url
 from holdfast_authserver.client_authentication.jwks_addresses import AddressRules
+from holdfast_authserver.keys.options import KeyOptions
 
 HttpsUrl = Annotated[str, AfterValidator(https_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -23,12 +23,8 @@ def _address_rules(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """Attributes are environment variables with `HOLDFAST_` before them, in upper case. Port 0: any free port."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
-    )
 
     public_url: HttpsUrl | None = None
     """The issuer (RFC 8414 section 2), and where clients reach the public listener. None: made from its address."""
@@ -173,6 +169,8 @@ class Settings(BaseSettings):
     """Seconds for which tokens go on when the database does not answer: no older registry is answered from."""
     ready_staleness: Annotated[float, Field(ge=1, le=86_400)] = 10.0
     """Seconds after which a server that cannot ask its database says that it is not ready."""
+    deleted_client_grace: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    """Seconds for which a deleted client can be had back as it was, and its client id is kept for its namespace."""
     token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
     """Seconds an access token lives where its client does not say."""
     audit_log: str = "-"
@@ -188,15 +186,16 @@ class Settings(BaseSettings):
     http: Literal["httptools", "h11"] = "httptools"
     """The HTTP parser; h11 is the one without C."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the YAML file. Raises SettingsFileError."""
-        file = read_settings_file(settings_cls.model_fields)
-        return init_settings, env_settings, InitSettingsSource(settings_cls, file)
+    @property
+    def key_options(self) -> KeyOptions:
+        """What the ring of signing keys is made from."""
+        return KeyOptions(
+            database_url=self.database_url,
+            keys_dir=self.keys_dir,
+            signing_algorithms=self.signing_algorithms,
+            key_rotation=self.key_rotation,
+            key_publication=self.key_publication,
+            key_encryption_key=self.key_encryption_key,
+            key_encryption_key_file=self.key_encryption_key_file,
+            key_encryption_key_previous=self.key_encryption_key_previous,
+        )

@@ -96,7 +96,7 @@ def _run(name: str, work: Callable[[KeyRing, KeyBook], Awaitable[None]]) -> None
 
 
 async def _with_ring(work: Callable[[KeyRing, KeyBook], Awaitable[None]]) -> None:
-    async with ring_beside_server(Settings(), _CLOCK) as ring:
+    async with ring_beside_server(Settings().key_options, _CLOCK) as ring:
         book = await ring.look()
         if book is None:
             raise SigningKeyError("there are no keys yet; the server makes them at its first start")

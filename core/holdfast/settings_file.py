@@ -1,7 +1,7 @@
 """What the settings of the processes share: the optional YAML file, and how a wrong setting is told.
 
-Owns HOLDFAST_CONFIG_FILE and the one line that names file, key, expected and actual. Must not know which settings
-there are, nor any library that reads them: each process has its own `settings`.
+Owns HOLDFAST_CONFIG_FILE, what wins over what, and the one line that names file, key, expected and actual. Must not know
+which settings there are: each process has its own `settings`. Imported by processes alone, whose extras bring pydantic.
 """
 
 import os
@@ -10,11 +10,34 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
 CONFIG_FILE_VARIABLE = "HOLDFAST_CONFIG_FILE"
 
 
 class SettingsFileError(Exception):
     """The file cannot be used; one line that names it and what is wrong."""
+
+
+class ProcessSettings(BaseSettings):
+    """Attributes are environment variables with `HOLDFAST_` before them, in upper case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the YAML file. Raises SettingsFileError."""
+        file = read_settings_file(settings_cls.model_fields)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file)
 
 
 def read_settings_file(known: Collection[str]) -> dict[str, Any]:

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import NoDecode
 
 from holdfast.api.v1alpha1.convert import duration_seconds
-from holdfast.settings_file import https_url, read_settings_file
+from holdfast.settings_file import ProcessSettings, https_url
 
 _OBJECT = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
@@ -35,12 +29,8 @@ def _duration(text: str) -> str:
     return text
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """Attributes are environment variables with `HOLDFAST_` before them, in upper case."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
-    )
 
     admin_url: Annotated[str, AfterValidator(https_url)]
     """The authorization server's admin listener."""
@@ -91,16 +81,3 @@ class Settings(BaseSettings):
     rotation_overlap: Annotated[float, Field(ge=0, le=86400)] = 120.0
     """Seconds for which a self-signed certificate is still taken after its renewal, at the least; where its client's tokens
     live longer, as long as those. What a kubelet needs to bring a new Secret into a pod."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the YAML file. Raises SettingsFileError."""
-        file = read_settings_file(settings_cls.model_fields)
-        return init_settings, env_settings, InitSettingsSource(settings_cls, file)

@@ -1,6 +1,6 @@
-"""The ring as the settings ask for it: for a server, and for a command beside it.
+"""The ring as its options ask for it: for a server, and for a command beside it.
 
-Owns what the settings of keys mean, and that a wrong one is told by its name. Neighbours: `ring`, `settings.py`.
+Owns what the options mean, and that a wrong one is told by the name of its setting. Neighbours: `ring`, `options`.
 """
 
 import base64
@@ -15,6 +15,7 @@ from sqlalchemy import text
 from holdfast.clock import Clock
 from holdfast_authserver.keys.envelope import KEY_SIZE, Envelope
 from holdfast_authserver.keys.folder_store import FolderStore
+from holdfast_authserver.keys.options import KeyOptions
 from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.keys.rotation import Times
 from holdfast_authserver.keys.signing_key import SigningKeyError
@@ -23,17 +24,18 @@ from holdfast_authserver.keys.table_store import TableStore
 from holdfast_authserver.registry.database import Database, DatabaseUnavailable
 from holdfast_authserver.registry.opening import database_at
 from holdfast_authserver.registry.sqlite_database import SqliteDatabase
-from holdfast_authserver.settings import Settings
 
 NOT_ENCRYPTED = "none"
 """As `key_encryption_key_previous`: what is not encrypted yet is read, and encrypted."""
 
 
-def open_ring(settings: Settings, clock: Clock, *, instance: Callable[[], str], database: Callable[[], Database]) -> KeyRing:
+def open_ring(
+    options: KeyOptions, clock: Clock, *, instance: Callable[[], str], database: Callable[[], Database]
+) -> KeyRing:
     """Not read yet: `refresh` does. Raises SigningKeyError, which names the setting."""
-    envelope = read_envelope(settings)
-    store: KeyStore = FolderStore(settings.keys_dir)
-    if not settings.database_url.startswith("sqlite"):
+    envelope = read_envelope(options)
+    store: KeyStore = FolderStore(options.keys_dir)
+    if not options.database_url.startswith("sqlite"):
         store = TableStore(database, clock)
         if envelope.key is None:
             raise SigningKeyError(
@@ -43,19 +45,19 @@ def open_ring(settings: Settings, clock: Clock, *, instance: Callable[[], str], 
             raise SigningKeyError(
                 f"key_encryption_key_previous: {NOT_ENCRYPTED!r} is for a folder; a database holds no such keys"
             )
-    times = Times(rotation=timedelta(seconds=settings.key_rotation), publication=timedelta(seconds=settings.key_publication))
+    times = Times(rotation=timedelta(seconds=options.key_rotation), publication=timedelta(seconds=options.key_publication))
     if times.rotation <= times.publication:
         raise SigningKeyError(
-            f"key_rotation: expected more than key_publication ({settings.key_publication}), found {settings.key_rotation}"
+            f"key_rotation: expected more than key_publication ({options.key_publication}), found {options.key_rotation}"
         )
-    return KeyRing(store, clock, instance=instance, algorithms=settings.signing_algorithms, envelope=envelope, times=times)
+    return KeyRing(store, clock, instance=instance, algorithms=options.signing_algorithms, envelope=envelope, times=times)
 
 
 @asynccontextmanager
-async def ring_beside_server(settings: Settings, clock: Clock) -> AsyncIterator[KeyRing]:
-    """The ring of the registry that a server with the same settings serves. Raises SigningKeyError."""
+async def ring_beside_server(options: KeyOptions, clock: Clock) -> AsyncIterator[KeyRing]:
+    """The ring of the registry that a server with the same options serves. Raises SigningKeyError."""
     try:
-        database = database_at(settings.database_url)
+        database = database_at(options.database_url)
     except ValueError as error:
         raise SigningKeyError(str(error)) from error
     if isinstance(database, SqliteDatabase) and not database.path.is_file():
@@ -63,7 +65,7 @@ async def ring_beside_server(settings: Settings, clock: Clock) -> AsyncIterator[
         raise SigningKeyError(f"{where}: no such file; the server makes it at its first start")
     try:
         instance = await _instance(database)
-        yield open_ring(settings, clock, instance=lambda: instance, database=lambda: database)
+        yield open_ring(options, clock, instance=lambda: instance, database=lambda: database)
     except DatabaseUnavailable as error:
         raise SigningKeyError(f"registry (database_url): {error}") from error
     finally:
@@ -78,10 +80,10 @@ async def _instance(database: Database) -> str:
     return str(found)
 
 
-def read_envelope(settings: Settings) -> Envelope:
+def read_envelope(options: KeyOptions) -> Envelope:
     """Raises SigningKeyError, which names the setting."""
-    key = _secret("key_encryption_key", settings.key_encryption_key, settings.key_encryption_key_file)
-    previous = settings.key_encryption_key_previous
+    key = _secret("key_encryption_key", options.key_encryption_key, options.key_encryption_key_file)
+    previous = options.key_encryption_key_previous
     if previous is not None and key is None:
         raise SigningKeyError("key_encryption_key_previous: expected key_encryption_key beside it")
     if previous is not None and previous.get_secret_value() == NOT_ENCRYPTED:

@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from holdfast.settings_file import read_settings_file
+from holdfast.settings_file import ProcessSettings
 
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 
 
-class InjectorSettings(BaseSettings):
+class InjectorSettings(ProcessSettings):
     """Attributes are environment variables with `HOLDFAST_` before them, in upper case."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="HOLDFAST_", extra="ignore", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
-    )
 
     tls_cert_file: Path
     """Certificate of the webhook listener, in PEM."""
@@ -41,16 +36,3 @@ class InjectorSettings(BaseSettings):
 
     relist: Annotated[float, Field(gt=0)] = 600.0
     """Seconds after which everything is listed afresh, to find what a watch has missed."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the YAML file. Raises SettingsFileError."""
-        file = read_settings_file(settings_cls.model_fields)
-        return init_settings, env_settings, InitSettingsSource(settings_cls, file)

@@ -138,7 +138,7 @@ def _base64(key: bytes) -> str:
 
 
 def _envelope(**settings: str) -> Envelope:
-    return read_envelope(Settings.model_validate(settings))
+    return read_envelope(Settings.model_validate(settings).key_options)
 
 
 def test_the_settings_name_key_file_and_the_one_before(tmp_path: Path) -> None:

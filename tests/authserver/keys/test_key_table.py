@@ -131,5 +131,8 @@ def test_a_database_without_encryption_is_refused(changes: dict[str, str], expec
 
     with pytest.raises(SigningKeyError, match=expected):
         open_ring(
-            settings, MovingClock(START), instance=lambda: "one", database=lambda: database_at("sqlite+aiosqlite:///x")
+            settings.key_options,
+            MovingClock(START),
+            instance=lambda: "one",
+            database=lambda: database_at("sqlite+aiosqlite:///x"),
         )
