@@ -23,6 +23,7 @@ from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
 from holdfast_operator.adapters.lease_store import KubernetesLeaseStore
 from holdfast_operator.approval.approver import Approver
+from holdfast_operator.approval.holders import Holders
 from holdfast_operator.approval.judge import Rules
 from holdfast_operator.approval.owner import Owners
 from holdfast_operator.converge.mirror import Mirror
@@ -123,7 +124,8 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         system_clock,
     )
     metrics = Metrics()
-    approver = _approver(settings, reconciler, metrics)
+    holders = Holders(reconciler.settings.guarded_issuers)
+    approver = _approver(settings, reconciler, holders, metrics)
     engine = Engine(
         reconciler,
         EngineSettings(workers=settings.workers, resync=settings.resync),
@@ -136,7 +138,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     _show(metrics, engine, elector)
     _show_approver(metrics, approver)
     return _Parts(
-        shell=Shell(_sink(mirror, engine, metrics, approver)),
+        shell=Shell(_sink(mirror, engine, metrics, approver, holders)),
         engine=engine,
         elector=elector,
         leadership=Leadership(elector, engine, reconciler.abandon_term, beside=(approver.run,)),
@@ -153,7 +155,7 @@ async def _refresh(mirror: Mirror, reconciler: Reconciler) -> None:
         log.info("the registry could not be listed: %s", error)
 
 
-def _approver(settings: Settings, reconciler: Reconciler, metrics: Metrics) -> Approver:
+def _approver(settings: Settings, reconciler: Reconciler, holders: Holders, metrics: Metrics) -> Approver:
     """Does nothing where no issuer is guarded."""
     cluster, found = reconciler.cluster, reconciler.settings
     rules = Rules(
@@ -162,11 +164,11 @@ def _approver(settings: Settings, reconciler: Reconciler, metrics: Metrics) -> A
         cert_manager=settings.approver_cert_manager,
         max_duration=duration_seconds(settings.approver_max_duration),
     )
-    owners = Owners(cluster, PolicyConfigMaps(cluster, system_clock, found.config_map_age), found)
+    owners = Owners(cluster, PolicyConfigMaps(cluster, system_clock, found.config_map_age), holders, found)
     return Approver(cluster, owners, rules, system_clock, metrics.decided)
 
 
-def _sink(mirror: Mirror, engine: Engine, metrics: Metrics, approver: Approver) -> EventSink:
+def _sink(mirror: Mirror, engine: Engine, metrics: Metrics, approver: Approver, holders: Holders) -> EventSink:
     """From kopf's thread into our loop."""
     loop = asyncio.get_running_loop()
 
@@ -176,6 +178,8 @@ def _sink(mirror: Mirror, engine: Engine, metrics: Metrics, approver: Approver) 
             engine.on_change(kind, obj, deleted=deleted)
         if kind is Kind.CERTIFICATE_REQUEST:
             approver.on_change(obj, deleted=deleted)
+        elif kind is Kind.OAUTH_CLIENT:
+            holders.observe(obj, deleted=deleted)
 
     def sink(kind: Kind, obj: Object, deleted: bool) -> None:
         loop.call_soon_threadsafe(take_in, kind, obj, deleted)
