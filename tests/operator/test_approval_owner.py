@@ -1,11 +1,12 @@
 """From a CertificateRequest to the client behind it: by uid at every step, in a folder and at a real API server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 
 from holdfast_operator.approval.claim import NoClaim
+from holdfast_operator.approval.holders import Holders
 from holdfast_operator.approval.judge import Claim
 from holdfast_operator.approval.owner import Owners
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
@@ -54,9 +55,14 @@ def reference(owner: Object, **changes: object) -> Object:
     return {**named, "uid": owner["metadata"]["uid"], "controller": True, **changes}
 
 
-async def behind(place: Place, *owners: Object, issuer: str = "guarded") -> Claim | NoClaim | None:
-    clock = MovedClock()
-    found = Owners(place.cluster, PolicyConfigMaps(place.cluster, clock, 60), ReconcileSettings())
+async def behind(
+    place: Place, *owners: Object, issuer: str = "guarded", rivals: Iterable[Object] = ()
+) -> Claim | NoClaim | None:
+    config_maps = PolicyConfigMaps(place.cluster, MovedClock(), 60)
+    holders = Holders({issuer})
+    for rival in rivals:
+        holders.observe(rival)
+    found = Owners(place.cluster, config_maps, holders, ReconcileSettings())
     return await found.claim_behind(certificate_request(namespace=place.namespace, owners=owners), issuer)
 
 
@@ -103,3 +109,16 @@ async def test_a_certificate_that_names_a_deleted_client_as_its_owner_claims_not
     )
 
     assert await behind(place, reference(certificate)) is None
+
+
+async def test_a_rival_that_is_gone_holds_nothing_though_nobody_said_so(place: Place) -> None:
+    ghost = {
+        "metadata": {"namespace": "another", "name": "ghost", "creationTimestamp": "2020-01-01T00:00:00Z"},
+        "spec": {
+            "certificate": {"issuerRef": {"name": "guarded"}},
+            "authentication": {"subject": {"uri": f"spiffe://cluster.local/ns/{place.namespace}/sa/orders"}},
+        },
+    }
+    _, certificate = await made(place)
+
+    assert isinstance(await behind(place, reference(certificate), rivals=[ghost]), Claim)
