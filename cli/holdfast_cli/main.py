@@ -33,6 +33,9 @@ class Entry:
 COMMANDS = {
     "dev": Entry("holdfast_cli.dev", "Run everything on this machine over a folder of YAML, without a cluster.", "all"),
     "lint": Entry("holdfast_cli.lint", "Judge manifests before anybody applies them, without a cluster.", "operator,cli"),
+    "import": Entry(
+        "holdfast_cli.import_clients", "Make manifests from the clients of Keycloak, Hydra or Cloudentity.", "operator,cli"
+    ),
     "token": Entry("holdfast_cli.token", "Get a bound token with a certificate; print it, or call an API.", "cli"),
     "inspect": Entry("holdfast_cli.inspect", "Explain a token or a certificate, and whether they belong together.", "cli"),
     "why": Entry(

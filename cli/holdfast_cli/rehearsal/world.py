@@ -3,7 +3,7 @@
 Owns what a server would fill in of a declared object. Reads only. Neighbour: `plan`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from holdfast_operator.reconcile.ports import ClusterReads, Key, Kind, Object
@@ -19,7 +19,9 @@ class NoCluster:
             return None
         return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Object]:
         return []
 
 
@@ -29,7 +31,7 @@ class Remembered:
     def __init__(self, cluster: ClusterReads) -> None:
         self._cluster = cluster
         self._found: dict[Key, Object | None] = {}
-        self._listed: dict[tuple[Any, ...], list[Object]] = {}
+        self._listed: dict[tuple[Any, ...], Sequence[Object]] = {}
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         key = Key(kind, namespace, name)
@@ -37,7 +39,9 @@ class Remembered:
             self._found[key] = await self._cluster.get(kind, namespace, name)
         return self._found[key]
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Object]:
         asked = (kind, namespace, tuple(sorted((labels or {}).items())))
         if asked not in self._listed:
             self._listed[asked] = await self._cluster.list(kind, namespace, labels)
@@ -59,7 +63,9 @@ class World:
         found = self._declared.get(Key(kind, namespace, name))
         return found if found is not None else await self._beneath.get(kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Object]:
         beneath = [o for o in await self._beneath.list(kind, namespace, labels) if key_of(kind, o) not in self._declared]
         wanted = (labels or {}).items()
         ours = [
