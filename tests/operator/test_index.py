@@ -96,13 +96,27 @@ def test_a_policy_in_its_last_accepted_form_concerns_whom_that_form_matches(inde
     assert index.observe(Kind.MTLS_POLICY, policy) == {BASELINE, PARTNER}
 
 
-def test_a_client_concerns_a_policy_only_when_its_verdict_or_its_labels_change(index: Index) -> None:
+def test_a_client_concerns_a_policy_when_its_spec_its_certificate_or_its_labels_change(index: Index) -> None:
     index.observe(Kind.MTLS_POLICY, mtls_policy("baseline"))
     denied = {"conditions": [{"type": "Accepted", "status": "False", "reason": "LifetimeTooLong"}]}
+    issued = {**denied, "certificate": {"thumbprint": "t", "trustAnchors": ["a"]}}
+    edited = oauth_client(metadata={"generation": 2}, status=issued)
 
-    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(status={"clientId": "shop.orders"})) == {ORDERS}
-    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(status=denied)) == {ORDERS, BASELINE}
-    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(), deleted=True) == {ORDERS, BASELINE}
+    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(status=denied)) == {ORDERS}
+    assert index.observe(Kind.OAUTH_CLIENT, oauth_client(status=issued)) == {ORDERS, BASELINE}
+    assert index.observe(Kind.OAUTH_CLIENT, edited) == {ORDERS, BASELINE}
+    assert index.observe(Kind.OAUTH_CLIENT, edited) == {ORDERS}
+    assert index.observe(Kind.OAUTH_CLIENT, edited, deleted=True) == {ORDERS, BASELINE}
+
+
+def test_a_policy_that_changes_concerns_those_that_pin_trust_anchors(index: Index) -> None:
+    pins = {"certificates": {"trustAnchors": [{"configMapKeyRef": {"namespace": "platform", "name": "roots"}}]}}
+    index.observe(Kind.MTLS_POLICY, mtls_policy("pins", **pins))
+
+    nobody = {"clientSelector": {"matchLabels": {"tier": "none"}}}
+    keys = index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", **nobody))
+
+    assert keys == {BASELINE, Key(Kind.MTLS_POLICY, "", "pins")}
 
 
 def test_a_client_that_cannot_be_parsed_is_looked_at_all_the_same(index: Index) -> None:

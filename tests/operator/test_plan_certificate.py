@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.oauth.client_metadata import anchor_name
 from holdfast_operator.reconcile.actions import (
     ApplyCertificate,
     DeleteCertificate,
@@ -331,7 +332,10 @@ def test_a_client_that_brings_its_own_certificate_is_registered_with_the_anchors
     status = world.client["status"]
     assert condition_of(status, "CertificateReady") == ("True", "OwnCertificate")
     assert condition_of(status, "Ready") == ("True", "Ready")
-    assert status["certificate"] == {"subject": "orders.partner.test"}
+    assert status["certificate"] == {
+        "subject": "orders.partner.test",
+        "trustAnchors": [anchor_name(FOREIGN.certificate.der)],
+    }
     (anchor,) = world.registry.stored.metadata.trust_anchors  # type: ignore[union-attr]
     assert (anchor.der, anchor.shared) == (FOREIGN.certificate.der, False)
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from holdfast_operator.reconcile.census import Census
 from holdfast_operator.reconcile.policies import in_force
 from holdfast_operator.reconcile.policy_plan import ObservedPolicy, plan_policy
 from holdfast_operator.reconcile.ports import Object
+from holdfast_operator.reconcile.settings import ReconcileSettings
 from tests.core.x509.authority import NOW
 from tests.operator.simulated import (
     condition_of,
@@ -51,8 +53,14 @@ def test_a_policy_rules_whom_both_its_selectors_match(spec: Object, matches: boo
     assert effective_names(mtls_policy("baseline", **spec)) == (["baseline"] if matches else [])
 
 
-def planned_policy(policy: Object, *clients: Object, namespaces: Any = NAMESPACES) -> Any:
-    return plan_policy(ObservedPolicy(policy=policy, namespaces=namespaces, clients=clients, now=NOW))
+def planned_policy(policy: Object, *clients: Object, others: tuple[Object, ...] = ()) -> Any:
+    census = Census(ReconcileSettings())
+    for client in clients:
+        census.take(client)
+    found = in_force(policy)
+    *_, count = census.count(found, [found, *map(in_force, others)], NAMESPACES)
+    assert count is not None
+    return plan_policy(ObservedPolicy(policy=policy, found=found, count=count, now=NOW))
 
 
 def test_an_accepted_policy_is_enforced_and_keeps_its_form_in_its_status() -> None:
@@ -109,32 +117,54 @@ def test_a_policy_that_cannot_be_read_is_not_accepted_and_matches_in_doubt(spec:
     assert found.matches({}, {})
 
 
-def client_of(namespace: str, name: str, *, reason: str = "Accepted", policy: str = "baseline") -> Object:
-    accepted = {
-        "type": "Accepted",
-        "status": "True" if reason == "Accepted" else "False",
-        "reason": reason,
-        "message": f"{name} breaks it",
-    }
-    status = {"conditions": [accepted], "effectivePolicy": {"names": [policy]}}
-    return oauth_client(metadata={"namespace": namespace, "name": name}, status=status)
+def client_of(namespace: str, name: str, **spec: Any) -> Object:
+    return oauth_client(metadata={"namespace": namespace, "name": name, "uid": f"uid-{namespace}-{name}"}, **spec)
 
 
-def test_a_policy_counts_whom_it_matches_and_who_breaks_it() -> None:
-    policy = mtls_policy("baseline", namespaceSelector={"matchLabels": {"team": "shop"}})
-    clients = [client_of("shop", f"c{i:02}", reason="LifetimeTooLong") for i in range(12)]
+LONG = {"tokens": {"lifetime": "2h"}}
+
+
+@pytest.mark.parametrize("mode", ["Enforce", "Warn", "Audit"])
+def test_a_policy_in_any_mode_counts_whom_it_matches_and_who_breaks_it(mode: str) -> None:
+    spec: Object = {"namespaceSelector": {"matchLabels": {"team": "shop"}}, "tokens": {"maxLifetime": "1h"}, "mode": mode}
+    clients = [client_of("shop", f"c{i:02}", **LONG) for i in range(22)]
     others = [
-        client_of("fin", "far", reason="LifetimeTooLong"),
+        client_of("fin", "far", **LONG),
         client_of("shop", "good"),
-        client_of("shop", "taken", reason="ClientIdTaken"),
-        client_of("shop", "not-mine", reason="LifetimeTooLong", policy="other"),
+        client_of("shop", "breaks-another-rule", clientId="not-allowed"),
+        client_of("shop", "cannot-be-read", authentication={"subject": {"dn": "no DN"}}),
     ]
 
-    status = planned_policy(policy, *reversed(clients), *others).status
+    status = planned_policy(mtls_policy("baseline", **spec), *reversed(clients), *others).status
 
-    assert (status["matchedClients"], status["violations"]["count"]) == (15, 12)
-    assert [v["name"] for v in status["violations"]["first"]] == [f"c{i:02}" for i in range(10)]
-    assert status["violations"]["first"][0] == {"namespace": "shop", "name": "c00", "message": "c00 breaks it"}
+    assert (status["matchedClients"], status["violations"]["count"]) == (25, 22)
+    assert [v["name"] for v in status["violations"]["first"]] == [f"c{i:02}" for i in range(20)]
+    assert status["violations"]["first"][0] == {
+        "namespace": "shop",
+        "name": "c00",
+        "message": "spec.tokens.lifetime: expected at most 3600s, found 7200s",
+    }
+
+
+def test_a_policy_that_was_never_accepted_counts_whom_it_denies_and_in_audit_nobody() -> None:
+    denying, silent = mtls_policy("a", **BAD), mtls_policy("b", mode="Audit", **BAD)
+
+    denied, observed_only = planned_policy(denying, client_of("shop", "x")), planned_policy(silent, client_of("shop", "x"))
+
+    assert denied.status["violations"]["count"] == 1
+    assert "never accepted" in denied.status["violations"]["first"][0]["message"]
+    assert "its clients are denied" in message_of(denied.status, "Ready")
+    assert (observed_only.status["matchedClients"], observed_only.status["violations"]["count"]) == (1, 0)
+    assert "nobody is judged by it" in message_of(observed_only.status, "Ready")
+
+
+@pytest.mark.parametrize("mode", ["Warn", "Audit"])
+def test_a_policy_that_is_not_enforced_says_that_it_refuses_nobody(mode: str) -> None:
+    status = planned_policy(mtls_policy("baseline", mode=mode)).status
+
+    assert condition_of(status, "Ready") == ("True", "Observed")
+    assert f"mode {mode}" in message_of(status, "Ready")
+    assert "refuses nobody" in message_of(status, "Ready")
 
 
 def test_a_policy_status_that_would_not_change_is_not_written() -> None:

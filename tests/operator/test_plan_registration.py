@@ -322,7 +322,13 @@ def test_the_effective_policy_is_shown_and_put_with_the_client() -> None:
     (put,) = done
     assert isinstance(put, PutClient)
     assert (put.policy.hash, put.policy.max_lifetime) == (put.metadata.policy, 900)
-    assert world.client["status"]["effectivePolicy"] == {"names": ["baseline"], "hash": put.policy.hash}
+    assert world.client["status"]["effectivePolicy"] == {
+        "names": ["baseline"],
+        "hash": put.policy.hash,
+        "allowedMethods": ["self_signed_tls_client_auth", "tls_client_auth"],
+        "requireCertificateBound": True,
+        "maxLifetime": "900s",
+    }
 
 
 def with_token(world: Observed, after: timedelta) -> Observed:

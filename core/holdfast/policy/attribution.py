@@ -33,6 +33,7 @@ _FIELDS: dict[DenialReason, tuple[str, ...]] = {
     DenialReason.GRANT_TYPE_NOT_ALLOWED: ("allowed_grant_types",),
     DenialReason.DURATION_TOO_LONG: ("max_certificate_duration",),
     DenialReason.KEY_TOO_SMALL: ("min_rsa_bits", "min_ec_bits"),
+    DenialReason.CERTIFICATE_DENIED: ("denied_thumbprints",),
 }
 """Which fields of a policy may be what says no; reasons that are not here are no policy's."""
 
@@ -61,16 +62,18 @@ def broken_by(
     cluster_domain: str,
     anchors: Iterable[str] = (),
     unowned: Iterable[str] = (),
+    thumbprints: Iterable[str] = (),
 ) -> tuple[Breach, ...]:
     """Every breach, by policy name. `policies`: accepted ones that match the client, in any mode.
 
     `certificate`: what it asks an issuer for; None: it brings its own. `anchors`: names of its trust anchors, where they
     are known and their certificates are not. While a client has none yet, what hangs on them is not judged.
-    `unowned`: those of its resources that no API owns.
+    `unowned`: those of its resources that no API owns. `thumbprints`: `x5t#S256` of certificates that it has.
     """
     found = sorted(policies, key=lambda p: p.name)
     known: tuple[Anchor, ...] = client.trust_anchors or tuple(_Anchor(name, False) for name in anchors)
-    judged = _Judged(client, certificate, known, tuple(unowned), _House(trust_domain, cluster_domain))
+    house = _House(trust_domain, cluster_domain)
+    judged = _Judged(client, certificate, known, tuple(unowned), tuple(thumbprints), house)
     return tuple(
         Breach(policy=policy.name, mode=policy.mode, reason=decision.reason, message=decision.message)
         for policy in found
@@ -101,6 +104,7 @@ class _Judged(NamedTuple):
     certificate: AskedCertificate | None
     anchors: tuple[Anchor, ...]
     unowned: tuple[str, ...]
+    thumbprints: tuple[str, ...]
     house: _House
 
 
@@ -136,6 +140,10 @@ def _alone(judged: _Judged, policy: Policy) -> Iterator[Decision]:
         yield from certificate_decisions(judged.certificate, ruled)
     for resource in judged.unowned:
         yield decide_audience(judged.client, ruled, resource=resource, scopes=None, owner=None, issuer="").decision
+    for thumbprint in judged.thumbprints:
+        if thumbprint in policy.denied_thumbprints:
+            denied = f"certificates.deniedThumbprints: expected another certificate, found {thumbprint}"
+            yield Decision.deny(DenialReason.CERTIFICATE_DENIED, denied)
 
 
 def _together(judged: _Judged, policy: Policy, others: list[Policy]) -> Iterator[Decision]:

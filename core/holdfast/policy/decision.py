@@ -24,6 +24,7 @@ class DenialReason(StrEnum):
     DURATION_TOO_LONG = "DurationTooLong"
     TRUST_ANCHOR_NOT_ALLOWED = "TrustAnchorNotAllowed"
     KEY_TOO_SMALL = "KeyTooSmall"
+    CERTIFICATE_DENIED = "CertificateDenied"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.policy.decision import ALLOW, Decision, DenialReason
 from holdfast.policy.model import AllowedSubjects, EffectivePolicy, IssuerName
+from holdfast.policy.scopes import scope_allowed
 from holdfast.x509.patterns import parse_subject_pattern, subject_allowed
 from holdfast.x509.subject import SubjectKind, SubjectRule, SubjectRuleError
 
@@ -120,18 +121,13 @@ def _evaluate_grant_types(client: ClientMetadata, policy: EffectivePolicy) -> De
 
 def _evaluate_scopes(client: ClientMetadata, policy: EffectivePolicy) -> Decision:
     for entry in policy.allowed_scopes:
-        if refused := [scope for scope in client.scopes if not any(_scope_allowed(scope, p) for p in entry)]:
+        if refused := [scope for scope in client.scopes if not any(scope_allowed(scope, p) for p in entry)]:
             return Decision.deny(
                 DenialReason.SCOPE_NOT_ALLOWED,
                 f"spec.scopes: expected {', '.join(sorted(entry)) or 'none'} (a policy's allowedScopes), "
                 f"found {', '.join(refused)}",
             )
     return ALLOW
-
-
-def _scope_allowed(scope: str, pattern: str) -> bool:
-    """Equal, or a `*` at the pattern's end stands for the rest of the scope, which may be nothing but for a lone `*`."""
-    return scope.startswith(pattern[:-1]) if pattern.endswith("*") else scope == pattern
 
 
 def _evaluate_keys(client: ClientMetadata) -> Decision:
@@ -201,7 +197,7 @@ def evaluate_subject(
 
 def own_subjects(namespace: str, policy: EffectivePolicy) -> tuple[str, ...]:
     """What every namespace may claim where no policy says otherwise; nothing for what is no namespace's name."""
-    filled = _fill(f"spiffe://{policy.trust_domain}/ns/{{namespace}}/sa/*", namespace)
+    filled = filled_in(f"spiffe://{policy.trust_domain}/ns/{{namespace}}/sa/*", namespace)
     return () if filled is None else (filled,)
 
 
@@ -224,15 +220,15 @@ def _matches(subject: SubjectRule, patterns: Iterable[str], namespace: str, serv
 
 
 def _inside(subject: SubjectRule, pattern: str, namespace: str, service_account: str) -> bool:
-    filled = _fill(pattern, namespace, service_account)
+    filled = filled_in(pattern, namespace, service_account)
     try:
         return filled is not None and subject_allowed(subject, parse_subject_pattern(subject.kind, filled))
     except SubjectRuleError:
         return False  # a pattern that cannot be read allows nobody
 
 
-def _fill(pattern: str, namespace: str, service_account: str = "") -> str | None:
-    """The pattern with its placeholders filled in; None when a value is no Kubernetes name, and so could widen it."""
+def filled_in(pattern: str, namespace: str, service_account: str = "") -> str | None:
+    """A pattern with its placeholders filled in; None when a value is no Kubernetes name, and so could widen it."""
     for placeholder, value in (("{namespace}", namespace), ("{serviceAccount}", service_account)):
         if placeholder in pattern:
             if not _NAME.fullmatch(value):
@@ -268,7 +264,7 @@ def evaluate_client_id(client_id: str, namespace: str, policy: EffectivePolicy) 
 
 def _glob(value: str, pattern: str, namespace: str) -> bool:
     """A literal with `{namespace}` filled in; a `*` at its end stands for any ending."""
-    filled = _fill(pattern, namespace)
+    filled = filled_in(pattern, namespace)
     if filled is None or not filled.endswith("*"):
         return value == filled
     return value.startswith(filled[:-1]) and value != filled[:-1]
@@ -288,7 +284,7 @@ def evaluate_audience(audience: str, namespace: str, policy: EffectivePolicy) ->
 
 
 def _audience_allowed(audience: str, pattern: str, namespace: str) -> bool:
-    filled = _fill(pattern, namespace)
+    filled = filled_in(pattern, namespace)
     return filled is not None and uri_allowed(audience, filled)
 
 

@@ -49,7 +49,7 @@ class Reconciler:
         self._registered: dict[Key, tuple[str, str]] = {}
         self._digests: dict[Key, str] = {}
         self._execution = Execution(cluster, self._registry, denials)
-        self._policies = PolicyPass(cluster, self._config_maps, denials, clock)
+        self._policies = PolicyPass(cluster, self._config_maps, denials, self.settings, clock)
         ca = ServerCa(self.settings.server_ca_file)
         self._configs = NamespaceConfigs(cluster, self._registry, ca, self.settings.config_map_name)
         self._sweep = Sweep(
@@ -70,6 +70,10 @@ class Reconciler:
     async def describe(self) -> RegistryDescription:
         """What the registry says of itself. Raises RegistryUnavailable."""
         return await self._registry.describe()
+
+    async def begin_term(self) -> None:
+        """Open a term of our own now. Raises RegistryUnavailable."""
+        await self._registry.open()
 
     async def learn_registry(self) -> None:
         """List the registry, so that the passes to come need not ask for each record. Raises RegistryUnavailable."""

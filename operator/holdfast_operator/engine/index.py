@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast_operator.engine.audiences import Audiences
+from holdfast_operator.reconcile.breaches import shown_certificate
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
 from holdfast_operator.reconcile.names import References, mapping, references
 from holdfast_operator.reconcile.namespace_config import is_ours
@@ -37,8 +38,8 @@ class ClientFacts:
 
     labels: Mapping[str, str]
     refers: References
-    verdict: object
-    """What a policy's status counts: acceptance as the client's status shows it."""
+    counted: object
+    """What a policy's status counts it by, besides its labels: its spec, and the certificate that its status shows."""
 
 
 Concerned = Callable[[str, ClientFacts], bool]
@@ -129,7 +130,7 @@ class Index:
             self._clients.setdefault(namespace, {})[name] = after
         key = Key(Kind.OAUTH_CLIENT, namespace, name)
         keys = {key} | self._audiences.observe(key, None if deleted else obj)
-        if before is None or after is None or (before.labels, before.verdict) != (after.labels, after.verdict):
+        if before is None or after is None or (before.labels, before.counted) != (after.labels, after.counted):
             keys |= self._policies_of(namespace, [facts.labels for facts in (before, after) if facts])
         if self._config_map and bool(self._clients.get(namespace)) is not had_any:
             keys.add(self._config_of(namespace))
@@ -162,7 +163,12 @@ class Index:
         keys = {Key(Kind.MTLS_POLICY, "", name)}
         if before == after:
             return keys
-        return keys | self._ruled((*before, *after))
+        return keys | self._ruled((*before, *after)) | self._pinning()
+
+    def _pinning(self) -> set[Key]:
+        """Policies that pin trust anchors: who breaks one depends on what others leave."""
+        pins = (name for name, forms in self._policies.items() for form in forms if _pins(form))
+        return {Key(Kind.MTLS_POLICY, "", name) for name in pins}
 
     def _ruled(self, forms: Iterable[Mapping[str, Any]]) -> set[Key]:
         """Clients that one of the forms selects."""
@@ -228,15 +234,13 @@ def _name(obj: Object) -> tuple[str, str]:
     return metadata.get("namespace") or "", metadata["name"]
 
 
+def _pins(form: Mapping[str, Any]) -> bool:
+    return bool(mapping(form.get("certificates")).get("trustAnchors"))
+
+
 def _facts(obj: Object) -> ClientFacts:
     return ClientFacts(
         labels=dict(obj["metadata"].get("labels") or {}),
         refers=references(obj),
-        verdict=_verdict(mapping(obj.get("status"))),
+        counted=(obj["metadata"].get("generation"), shown_certificate(obj)),
     )
-
-
-def _verdict(status: Mapping[str, Any]) -> object:
-    conditions = status.get("conditions")
-    accepted: Mapping[str, Any] = next((c for c in conditions or () if c.get("type") == "Accepted"), {})
-    return accepted.get("status"), accepted.get("reason"), mapping(status.get("effectivePolicy")).get("names")

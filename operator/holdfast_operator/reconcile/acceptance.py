@@ -3,14 +3,16 @@
 Pure. Neighbours: `holdfast.policy.evaluate` decides, the registry has the last word on what other clients hold.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from holdfast.api.v1alpha1.conditions import Reason, reason
 from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.policy.attribution import Breach
 from holdfast.policy.certificate import evaluate_certificate
 from holdfast.policy.decision import ALLOW, Decision
 from holdfast.policy.evaluate import evaluate_client
-from holdfast.policy.model import EffectivePolicy
+from holdfast.policy.model import EffectivePolicy, PolicyMode
 from holdfast.registry.port import RefusalReason, RegistrationRefused
 from holdfast.registry.records import StoredClient
 from holdfast_operator.reconcile.finding import Finding, fine, stalled
@@ -29,8 +31,13 @@ CONFLICTS = frozenset(_REFUSALS.values())
 ACCEPTED = fine(Reason.ACCEPTED, "valid and allowed")
 
 
-def judge_acceptance(request: ClientRequest, policy: EffectivePolicy, anchors: tuple[TrustAnchor, ...]) -> Finding:
-    """`anchors`: those the client has; while it has none yet, only what does not hang on them is judged."""
+def judge_acceptance(
+    request: ClientRequest, policy: EffectivePolicy, anchors: tuple[TrustAnchor, ...], breaches: Iterable[Breach] = ()
+) -> Finding:
+    """`anchors`: those the client has; while it has none yet, only what does not hang on them is judged.
+
+    `breaches`: what each single policy says, so that the message can name the one that says no.
+    """
     asked = asked_certificate(request)
     decision = ALLOW if asked is None else evaluate_certificate(asked, policy)
     if decision.allowed and (anchors or request.by_keys):
@@ -38,13 +45,26 @@ def judge_acceptance(request: ClientRequest, policy: EffectivePolicy, anchors: t
     elif decision.allowed:
         unpinned = replace(policy, allowed_anchors=())  # which anchor it will be is not known yet
         decision = evaluate_client(client_metadata(request, _expected(request), policy.hash), unpinned)
-    return ACCEPTED if decision.allowed else denied(decision)
+    return ACCEPTED if decision.allowed else denied(decision, breaches)
 
 
-def denied(decision: Decision) -> Finding:
-    """A policy's no, in the words of a condition."""
+def denied(decision: Decision, breaches: Iterable[Breach] = ()) -> Finding:
+    """A policy's no, in the words of a condition; whose it is, unless a built-in default says it."""
     assert decision.reason is not None, "a denial has a reason"
-    return stalled(reason(decision.reason.value), decision.message)
+    enforced = (b for b in breaches if b.mode is PolicyMode.ENFORCE and b.reason is decision.reason)
+    whose = ", ".join(dict.fromkeys(b.policy for b in enforced))
+    return stalled(reason(decision.reason.value), f"MTLSPolicy {whose}: {decision.message}" if whose else decision.message)
+
+
+def with_warnings(accepted: Finding, breaches: Iterable[Breach]) -> Finding:
+    """Acceptance of a client that policies in `Warn` would refuse: it holds, and says so beside what else it says."""
+    warnings = [str(b) for b in breaches if b.mode is PolicyMode.WARN and str(b) not in accepted.message]
+    if not warnings:
+        return accepted
+    told = "; ".join(warnings)
+    if accepted.reason is Reason.ACCEPTED:
+        return fine(Reason.POLICY_WARNING, f"not enforced yet: {told}")
+    return replace(accepted, message=f"{accepted.message}; not enforced yet: {told}")
 
 
 def _expected(request: ClientRequest) -> tuple[TrustAnchor, ...]:

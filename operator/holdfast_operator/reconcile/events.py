@@ -11,22 +11,30 @@ from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Object
 
 _QUIET = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.REGISTRATION_PENDING})
-"""What every client passes through on its way."""
+"""What every client passes through on its way. Ready after nothing else is no news to who reads the status, and an event of it
+would be a write for each new client."""
 
 
 def transitions(before: Object, after: Object) -> tuple[Event, ...]:
     """`before`, `after`: statuses."""
-    return (*_of_ready(before, after), *_of_certificate(before, after))
+    return (*_of_ready(before, after), *_of_warning(before, after), *_of_certificate(before, after))
 
 
 def _of_ready(before: Object, after: Object) -> tuple[Event, ...]:
-    was, now = _ready(before), _ready(after)
+    was, now = _condition(before, ConditionType.READY), _condition(after, ConditionType.READY)
     if (was.get("status"), was.get("reason")) == (now.get("status"), now.get("reason")):
         return ()
-    if now.get("reason") in _QUIET:
+    if now.get("reason") in _QUIET or (now.get("status") == "True" and (not was or was.get("reason") in _QUIET)):
         return ()
     warning = now.get("status") != "True" and now.get("reason") != Reason.SUSPENDED
     return (Event(warning, str(now["reason"]), str(now["message"])),)
+
+
+def _of_warning(before: Object, after: Object) -> tuple[Event, ...]:
+    was, now = _condition(before, ConditionType.ACCEPTED), _condition(after, ConditionType.ACCEPTED)
+    if now.get("reason") != Reason.POLICY_WARNING or was.get("reason") == Reason.POLICY_WARNING:
+        return ()
+    return (Event(True, str(now["reason"]), str(now["message"])),)
 
 
 def _of_certificate(before: Object, after: Object) -> tuple[Event, ...]:
@@ -37,8 +45,8 @@ def _of_certificate(before: Object, after: Object) -> tuple[Event, ...]:
     return (Event(False, str(reason), f"certificate with x5t#S256 {now}"),)
 
 
-def _ready(status: Object) -> dict[str, Any]:
-    found = (c for c in status.get("conditions") or () if c.get("type") == ConditionType.READY)
+def _condition(status: Object, kind: ConditionType) -> dict[str, Any]:
+    found = (c for c in status.get("conditions") or () if c.get("type") == kind)
     return next(found, {})
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
 from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
+from holdfast.policy.attribution import Breach
 from holdfast.policy.evaluate import allowed_anchors, evaluate_client
 from holdfast.policy.model import EffectivePolicy
-from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused
+from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused, with_warnings
 from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan, RenewCertificate
 from holdfast_operator.reconcile.approval import unguarded
+from holdfast_operator.reconcile.breaches import breaches_of_request
 from holdfast_operator.reconcile.certificate import CertificateVerdict, Ruled, find_certificate, judge_certificate
 from holdfast_operator.reconcile.conditions import first_in_the_way, ready, with_kstatus
 from holdfast_operator.reconcile.deletion import plan_deletion
@@ -21,7 +23,13 @@ from holdfast_operator.reconcile.events import transitions
 from holdfast_operator.reconcile.finding import Finding, stalled, unjudged
 from holdfast_operator.reconcile.names import is_owned_by, mapping
 from holdfast_operator.reconcile.observed import Observed, RegistryUnreachable
-from holdfast_operator.reconcile.policies import effective_policy, in_force, pinned_keys, policy_anchors
+from holdfast_operator.reconcile.policies import (
+    effective_policy,
+    in_force,
+    pinned_keys,
+    policy_anchors,
+    written_policies,
+)
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.registration import (
     RegistrationVerdict,
@@ -57,6 +65,7 @@ def plan(observed: Observed) -> Plan:
     ruled = Ruled(
         policy=effective_policy(policies, observed.namespace_labels, labels, observed.settings),
         anchors=policy_anchors(policies, observed.namespace_labels, labels),
+        written=written_policies(policies, observed.namespace_labels, labels),
     )
     observed = replace(observed, shared_keys=observed.shared_keys | pinned_keys(policies))
     return _compose(observed, ruled.policy, _judge(observed, ruled))
@@ -69,7 +78,9 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
     except ValueError as error:
         return _unreadable(observed, policy, stalled(unreadable(error), str(error)))
     certificate = judge_certificate(observed, request, ruled)
-    accepted = judge_acceptance(request, policy, certificate.anchors or former_anchors(observed))
+    anchors = certificate.anchors or former_anchors(observed)
+    breaches = _breaches(observed, request, ruled, anchors)
+    accepted = judge_acceptance(request, policy, anchors, breaches)
     if not accepted.holds:
         return _Judgement(
             accepted=accepted,
@@ -78,7 +89,7 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
         )
     registry = observed.registry
     if isinstance(registry, RegistryUnreachable):
-        told = as_told_before(observed.client)
+        told = with_warnings(as_told_before(observed.client), breaches)
         return _Judgement(accepted=told, certificate=certificate, registration=unreachable(registry))
     if taken := held_by_another(registry.stored, observed.client):
         return _Judgement(
@@ -92,11 +103,19 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
             certificate=certificate,
             registration=keep(observed, policy, "the server refused the client"),
         )
+    resources = judge_resources(client_metadata(request, (), policy.hash), policy, registry)
     return _Judgement(
-        accepted=judge_resources(client_metadata(request, (), policy.hash), policy, registry),
+        accepted=with_warnings(resources, breaches),
         certificate=certificate,
         registration=_registration(observed, request, policy, certificate),
     )
+
+
+def _breaches(
+    observed: Observed, request: ClientRequest, ruled: Ruled, anchors: tuple[TrustAnchor, ...]
+) -> tuple[Breach, ...]:
+    owners = {} if isinstance(observed.registry, RegistryUnreachable) else observed.registry.owners
+    return breaches_of_request(request, observed.client, ruled.written, observed.settings, anchors, owners)
 
 
 def _unreadable(observed: Observed, policy: EffectivePolicy, problem: Finding) -> _Judgement:
@@ -155,7 +174,7 @@ def _compose(observed: Observed, policy: EffectivePolicy, judged: _Judgement) ->
         observed,
         found,
         policy=policy,
-        certificate=certificate.status or _former_certificate(observed, registration),
+        certificate=_shown_certificate(certificate) or _former_certificate(observed, registration),
         stored=registration.stored,
     )
     same = is_same_status(status, dict(before))
@@ -166,6 +185,13 @@ def _compose(observed: Observed, policy: EffectivePolicy, judged: _Judgement) ->
         requeue_after=_requeue_after(observed, judged),
         retry=isinstance(observed.registry, RegistryUnreachable),
     )
+
+
+def _shown_certificate(verdict: CertificateVerdict) -> Object | None:
+    """With the names of its trust anchors, by which policies say who would break them."""
+    if verdict.status is None or not verdict.anchors:
+        return verdict.status
+    return {**verdict.status, "trustAnchors": [anchor.name for anchor in verdict.anchors]}
 
 
 def _former_certificate(observed: Observed, registration: RegistrationVerdict) -> Object | None:

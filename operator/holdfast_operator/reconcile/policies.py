@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from holdfast.api.v1alpha1.conditions import Reason
@@ -87,9 +88,36 @@ def config_maps_of(policies: Iterable[Object]) -> frozenset[tuple[str, str]]:
     return frozenset(place for obj in policies for form in policy_forms(obj) for place in referenced_config_maps(form))
 
 
+_JUDGED: dict[tuple[object, ...], PolicyInForce] = {}
+"""By the versions of what they were made from: every pass over every client looks at all policies."""
+_JUDGED_LIMIT = 4096  # entries; beyond any number of policies, so that old versions do not pile up
+
+
 def in_force(obj: Object, config_maps: ConfigMaps | None = None) -> PolicyInForce:
     """Judge a policy object: its spec, else its last accepted form, else a denial. Never raises."""
-    name, spec, sources = obj["metadata"]["name"], obj.get("spec") or {}, config_maps or {}
+    sources = config_maps or {}
+    versions = _versions(obj, sources)
+    if versions is None:
+        return _judge(obj, sources)
+    if versions not in _JUDGED:
+        if len(_JUDGED) >= _JUDGED_LIMIT:
+            _JUDGED.clear()
+        _JUDGED[versions] = _judge(obj, sources)
+    return _JUDGED[versions]
+
+
+def _versions(obj: Object, config_maps: ConfigMaps) -> tuple[object, ...] | None:
+    """What tells the content of a policy and of all that it refers to; None for objects that no store has kept."""
+    read = [(place, config_maps.get(place)) for place in sorted(config_maps_of([obj]))]
+    stored = [obj, *(found for _, found in read if found is not None)]
+    versions = [(m.get("uid"), m.get("resourceVersion")) for m in (mapping(o.get("metadata")) for o in stored)]
+    if not all(uid and version for uid, version in versions):
+        return None
+    return (*versions, *(place for place, found in read if found is None))
+
+
+def _judge(obj: Object, sources: ConfigMaps) -> PolicyInForce:
+    name, spec = obj["metadata"]["name"], obj.get("spec") or {}
     found, problem = _read(obj, sources)
     if found is not None:
         return PolicyInForce(
@@ -142,12 +170,27 @@ def effective_policy(
 ) -> EffectivePolicy:
     """What all policies that match a client, and are enforced, come to."""
     matching = [p for p in policies if p.matches(namespace_labels, client_labels)]
-    return resolve(
+    return _resolved(
         enforced(p.policy for p in matching if p.policy is not None),
-        trust_domain=settings.trust_domain,
-        cluster_domain=settings.cluster_domain,
-        unaccepted=[p.name for p in matching if p.policy is None and p.enforced],
+        tuple(p.name for p in matching if p.policy is None and p.enforced),
+        settings.trust_domain,
+        settings.cluster_domain,
     )
+
+
+@lru_cache(maxsize=1024)  # few combinations of policies rule many clients, and each has a hash to be made
+def _resolved(
+    policies: tuple[Policy, ...], unaccepted: tuple[str, ...], trust_domain: str, cluster_domain: str
+) -> EffectivePolicy:
+    return resolve(policies, trust_domain=trust_domain, cluster_domain=cluster_domain, unaccepted=unaccepted)
+
+
+def written_policies(
+    policies: Iterable[PolicyInForce], namespace_labels: Mapping[str, str], client_labels: Mapping[str, str]
+) -> tuple[Policy, ...]:
+    """Those that match a client, each by itself and in whatever mode."""
+    matching = (p for p in policies if p.policy is not None and p.matches(namespace_labels, client_labels))
+    return tuple(p.policy for p in matching if p.policy is not None)
 
 
 def policy_anchors(
@@ -160,7 +203,12 @@ def policy_anchors(
 
 def pinned_keys(policies: Iterable[PolicyInForce]) -> frozenset[str]:
     """SHA-256 of the public key of every anchor that an enforced policy names: it is shared wherever it is written."""
-    return frozenset(Certificate.from_der(der).spki_sha256 for p in policies if p.enforced for der in p.anchors)
+    return frozenset(_key_of(der) for p in policies if p.enforced for der in p.anchors)
+
+
+@lru_cache(maxsize=1024)  # every pass over every client asks for those of all policies
+def _key_of(der: bytes) -> str:
+    return Certificate.from_der(der).spki_sha256
 
 
 def _last_accepted(obj: Object) -> Mapping[str, Any] | None:

@@ -1,6 +1,6 @@
 """What an MTLSPolicy's status should say: whether it is in force, whom it matches, who breaks it. Pure.
 
-Neighbours: `policies` judges the object; the clients' own conditions say who is denied.
+Neighbours: `policies` judges the object, `census` finds who breaks it; the clients' own conditions say who is denied.
 """
 
 import base64
@@ -9,45 +9,43 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
-from holdfast.policy.decision import DenialReason
+from holdfast.policy.model import PolicyMode
 from holdfast_operator.reconcile.actions import Plan
+from holdfast_operator.reconcile.census import Count
 from holdfast_operator.reconcile.conditions import conditions, with_kstatus
 from holdfast_operator.reconcile.events import transitions
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
-from holdfast_operator.reconcile.issued import condition
 from holdfast_operator.reconcile.names import mapping
-from holdfast_operator.reconcile.policies import PolicyInForce, in_force
-from holdfast_operator.reconcile.policy_sources import ConfigMaps
+from holdfast_operator.reconcile.policies import PolicyInForce
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.status import is_same_status
 
-FIRST = 10
+FIRST = 20
 """As many violations are named; the count tells of all."""
-_DENIALS = frozenset(str(r.value) for r in DenialReason)
+MAX_MESSAGE = 1024
+"""Characters of one violation: twenty of them have to stay readable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPolicy:
-    """`namespaces`: labels by name. `clients`: every OAuthClient there is."""
+    """`found`: how the object was judged. `count`: whom it matches, and who breaks it."""
 
     policy: Object
-    namespaces: Mapping[str, Mapping[str, str]]
-    clients: tuple[Object, ...]
+    found: PolicyInForce
     now: datetime
-    config_maps: ConfigMaps = field(default_factory=dict)
+    count: Count = field(default_factory=Count)
     denials_pending: str = ""
     """Why the registry does not hold what policies deny; empty: it does."""
 
 
 def plan_policy(observed: ObservedPolicy) -> Plan:
     """Never raises on a bad object."""
-    found = in_force(observed.policy, observed.config_maps)
+    found = observed.found
     accepted = found.problem or fine(Reason.ACCEPTED, "valid")
-    matched = [c for c in observed.clients if _matches(found, observed.namespaces, c)]
     status = {
         **_conditions(observed, accepted, _ready(found, observed.denials_pending)),
-        "matchedClients": len(matched),
-        "violations": _violations(found.name, matched),
+        "matchedClients": observed.count.matched,
+        "violations": _violations(observed.count),
         **_last_accepted(observed.policy, found),
     }
     before = dict(mapping(observed.policy.get("status")))
@@ -56,12 +54,28 @@ def plan_policy(observed: ObservedPolicy) -> Plan:
 
 
 def _ready(found: PolicyInForce, pending: str) -> Finding:
-    if pending and found.policy is not None and (found.policy.denied_thumbprints or found.lists):
+    denies = found.policy is not None and found.enforced and (found.policy.denied_thumbprints or found.lists)
+    if pending and denies:
         return waiting(Reason.REGISTRY_UNAVAILABLE, f"what the policy denies is not in force yet: {pending}")
     if found.problem is None:
-        return fine(Reason.ENFORCED, "applies to every client it matches")
-    then = "its clients are denied" if found.policy is None else "the last accepted form stays in force"
-    return stalled(found.problem.reason, f"{found.problem.message}; until then {then}")
+        return _in_mode(found.mode)
+    return stalled(found.problem.reason, f"{found.problem.message}; until then {_until_then(found)}")
+
+
+def _in_mode(mode: PolicyMode) -> Finding:
+    match mode:
+        case PolicyMode.ENFORCE:
+            return fine(Reason.ENFORCED, "applies to every client it matches")
+        case PolicyMode.WARN:
+            return fine(Reason.OBSERVED, "mode Warn: tells clients that break it, and refuses nobody")
+        case PolicyMode.AUDIT:
+            return fine(Reason.OBSERVED, "mode Audit: counts clients that break it, and refuses nobody")
+
+
+def _until_then(found: PolicyInForce) -> str:
+    if found.policy is not None:
+        return "the last accepted form stays in force"
+    return "its clients are denied" if found.enforced else "nobody is judged by it"
 
 
 def _conditions(observed: ObservedPolicy, accepted: Finding, ready: Finding) -> Object:
@@ -73,37 +87,19 @@ def _conditions(observed: ObservedPolicy, accepted: Finding, ready: Finding) -> 
     }
 
 
-def _matches(found: PolicyInForce, namespaces: Mapping[str, Mapping[str, str]], client: Object) -> bool:
-    metadata = client["metadata"]
-    return found.matches(namespaces.get(metadata["namespace"], {}), metadata.get("labels") or {})
-
-
-def _violations(name: str, matched: list[Object]) -> Object:
-    denied = sorted((c for c in matched if _is_denied(c, name)), key=lambda c: _place(c))
+def _violations(count: Count) -> Object:
     return {
-        "count": len(denied),
+        "count": len(count.broken),
         "first": [
-            {"namespace": place[0], "name": place[1], "message": str(condition(c, "Accepted").get("message") or "")}
-            for c in denied[:FIRST]
-            for place in [_place(c)]
+            {"namespace": namespace, "name": name, "message": count.broken[namespace, name][:MAX_MESSAGE]}
+            for namespace, name in sorted(count.broken)[:FIRST]
         ],
     }
-
-
-def _is_denied(client: Object, policy: str) -> bool:
-    """Denied by what all its policies come to, of which this is one."""
-    accepted = condition(client, "Accepted")
-    names = mapping(mapping(client.get("status")).get("effectivePolicy")).get("names") or ()
-    return accepted.get("status") == "False" and accepted.get("reason") in _DENIALS and policy in names
-
-
-def _place(client: Object) -> tuple[str, str]:
-    return client["metadata"]["namespace"], client["metadata"]["name"]
 
 
 def _last_accepted(policy: Object, found: PolicyInForce) -> Object:
     if found.problem is None:
         anchors = [base64.b64encode(der).decode() for der in found.anchors]
         return {"lastAccepted": {"spec": policy.get("spec") or {}, **({"trustAnchors": anchors} if anchors else {})}}
-    before = mapping(policy.get("status")).get("lastAccepted")
+    before: Mapping[str, object] | None = mapping(policy.get("status")).get("lastAccepted")
     return {"lastAccepted": before} if before else {}

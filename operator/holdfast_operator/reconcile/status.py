@@ -11,6 +11,7 @@ from holdfast.api.v1alpha1.conditions import ConditionType, Reason
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.records import StoredClient
 from holdfast_operator.reconcile.conditions import conditions
+from holdfast_operator.reconcile.effective_status import effective_policy_status
 from holdfast_operator.reconcile.finding import Finding, fine, unjudged
 from holdfast_operator.reconcile.issued import moment, timestamp
 from holdfast_operator.reconcile.names import client_id_of, mapping
@@ -36,7 +37,7 @@ def build_status(
         "observedGeneration": generation,
         "clientId": client_id_of(client),
         "conditions": conditions(found, client, generation, observed.now),
-        "effectivePolicy": {"names": sorted({*policy.names, *policy.unaccepted}), "hash": policy.hash},
+        "effectivePolicy": effective_policy_status(policy, client),
     }
     if certificate is not None:
         status["certificate"] = certificate

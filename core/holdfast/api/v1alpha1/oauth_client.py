@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, ObjectMeta, Part, map_list, rule, rules
+from holdfast.api.v1alpha1.effective_policy import EffectivePolicyStatus
 from holdfast.api.v1alpha1.fields import (
     DURATION_PATTERN,
     ClientId,
@@ -316,15 +317,10 @@ class CertificateStatus(Part):
     """When cert-manager renews it."""
     subject: Annotated[str, Field(max_length=4096)] = ""
     """The subject rule in force, in canonical form."""
-
-
-class EffectivePolicyStatus(Part):
-    """What all matching MTLSPolicy objects come to."""
-
-    names: Annotated[tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=256, json_schema_extra=ATOMIC)] = ()
-    """Names of the policies that match, sorted."""
-    hash: Annotated[str, Field(max_length=128)] = ""
-    """Hash of the effective policy."""
+    trust_anchors: Annotated[
+        tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=32, json_schema_extra=ATOMIC)
+    ] = ()
+    """SHA-256, in hex, of each CA certificate that its chain may end in, before policies leave some of them out."""
 
 
 class RegistrationStatus(Part):
@@ -359,7 +355,7 @@ class OAuthClientStatus(Part):
     certificate: CertificateStatus | None = None
     """The certificate that the client is registered with."""
     effective_policy: EffectivePolicyStatus | None = None
-    """What all matching MTLSPolicy objects come to."""
+    """What all matching MTLSPolicy objects that are enforced come to."""
     registration: RegistrationStatus | None = None
     """The registration as it was read back."""
     endpoints: EndpointsStatus | None = None
