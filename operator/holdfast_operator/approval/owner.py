@@ -50,6 +50,7 @@ class Owners:
 
     async def _rival(self, client: Object, issuer: str, subject: SubjectRule) -> Key | None:
         """As the rival's object is now: a deletion may have gone unseen."""
+        self._holders.observe(client)
         while rival := self._holders.rival(client, issuer, subject):
             found = await self._cluster.get(Kind.OAUTH_CLIENT, rival.namespace, rival.name)
             gone = {"metadata": {"namespace": rival.namespace, "name": rival.name}}
