@@ -7,6 +7,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from holdfast.clock import pause
 from holdfast_authserver.keys.ring import KeyRing
 from holdfast_authserver.keys.signing_key import SigningKeyError
 
@@ -37,11 +38,7 @@ class KeyFollower:
 
     async def _follow(self) -> None:
         while True:
-            # Not `wait_for`: in Python 3.11 it forgets that it was cancelled where the event comes at the same moment.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await self._wake.wait()
-            self._wake.clear()
+            await pause(self._poll, self._wake)
             try:
                 await self._ring.refresh()
                 self._trouble = ""

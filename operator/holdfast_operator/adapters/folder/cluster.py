@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from holdfast.api.v1alpha1.validation import InvalidObject, apply_defaults_and_validate
-from holdfast.clock import Clock
+from holdfast.clock import Clock, pause
 from holdfast_operator.adapters.folder.config_files import ConfigFiles
 from holdfast_operator.adapters.folder.documents import Problem, Reading, read_folder
 from holdfast_operator.adapters.folder.issuance import Issuance
@@ -157,7 +157,6 @@ class FolderCluster:
 
     async def _keep_issuing(self) -> None:
         while True:
-            self._certificates_changed.clear()
             try:
                 due = await self.issue()
             except OSError as error:
@@ -167,10 +166,7 @@ class FolderCluster:
                 log.exception("certificates cannot be issued, in a way nobody foresaw")
                 due = None
             left = (due - self._clock()).total_seconds() if due is not None else LONGEST_SLEEP
-            try:
-                await asyncio.wait_for(self._certificates_changed.wait(), min(max(left, SHORTEST_SLEEP), LONGEST_SLEEP))
-            except TimeoutError:
-                continue
+            await pause(min(max(left, SHORTEST_SLEEP), LONGEST_SLEEP), self._certificates_changed)
 
     def _check(self, key: Key, obj: Object) -> tuple[Object, Problems]:
         """Judge a document. What was judged before and stands is not judged again: rules cost milliseconds each."""
