@@ -2,7 +2,8 @@
 
 Owns the walk from the wish to the issued leaf: whose the name and the Secret are, whether the issuer is there, whether
 cert-manager is done, whether what it issued can be used. Each step that says no ends the walk. Pure.
-Neighbours: `certificate_intent` (what is asked for), `issued` (reading the answer), `anchors`.
+Neighbours: `certificate_intent` (what is asked for), `issuance` (what is in the way), `issued` (reading the answer),
+`anchors`.
 """
 
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from holdfast_operator.reconcile.anchors import (
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
 from holdfast_operator.reconcile.former_authority import NONE, FormerAuthority, former_authority
+from holdfast_operator.reconcile.issuance import check_issuer_exists, check_names, is_ready, why_not_ready
 from holdfast_operator.reconcile.issued import (
     Issued,
     condition,
@@ -40,15 +42,15 @@ from holdfast_operator.reconcile.issued import (
     revision_of,
     timestamp,
 )
-from holdfast_operator.reconcile.names import is_owned_by, was_a_namesakes
+from holdfast_operator.reconcile.names import was_a_namesakes
 from holdfast_operator.reconcile.observed import Observed
+from holdfast_operator.reconcile.open_names import open_names
 from holdfast_operator.reconcile.ports import Kind, Object
 from holdfast_operator.reconcile.publishing import Leaf, first_end, rotation, told
 from holdfast_operator.reconcile.registration import is_of_this_life, own_record
 from holdfast_operator.reconcile.request import ClientRequest
 
 Anchors = tuple[TrustAnchor, ...]
-CERT_MANAGER = "cert-manager.io"
 PENDING_LIMIT = 30.0
 """Seconds after which a pending certificate is looked at even if no event came."""
 
@@ -112,7 +114,7 @@ def _brought_along(observed: Observed, request: ClientRequest, own: Anchors) -> 
         message = "spec.authentication.trustAnchors: expected at least one without spec.certificate, found none"
         return CertificateVerdict(finding=stalled(Reason.TRUST_ANCHOR_MISSING, message), withdraw=True)
     return CertificateVerdict(
-        finding=fine(Reason.OWN_CERTIFICATE, "the client brings its own certificate"),
+        finding=fine(Reason.OWN_CERTIFICATE, f"the client brings its own certificate{open_names(own, request.subject)}"),
         anchors=own,
         status=_subject(request),
         requeue_after=(last_end(own) - observed.now).total_seconds(),
@@ -133,16 +135,16 @@ def _walk(observed: Observed, request: ClientRequest, wanted: Wanted, own: Ancho
     if live is not None and was_a_namesakes(live, observed.client):
         pending = waiting(Reason.CERTIFICATE_PENDING, "the Certificate of the deleted client of this name goes first")
         return CertificateVerdict(finding=pending, delete=live)
-    _check_names(observed, request, live)
+    check_names(observed, request, live)
     intent = intended_certificate(observed.client, request.client, wanted, request.subject, ruled.policy)
     if live is None or not is_as_intended(intent, live):
-        _check_issuer_exists(observed, wanted)
+        check_issuer_exists(observed, wanted)
         if observed.certificate_rejected is not None:
             raise Unusable(stalled(Reason.CERTIFICATE_REJECTED, observed.certificate_rejected))
         pending = waiting(Reason.CERTIFICATE_PENDING, "the Certificate was asked for")
         return CertificateVerdict(finding=pending, apply=intent)
-    if not _is_ready(live):
-        return CertificateVerdict(finding=_why_not_ready(observed, wanted, live), requeue_after=PENDING_LIMIT)
+    if not is_ready(live):
+        return CertificateVerdict(finding=why_not_ready(observed, wanted, live), requeue_after=PENDING_LIMIT)
     current = current_request(live, observed.requests)
     if current is None:
         return _without_request(live, observed.now)
@@ -165,67 +167,6 @@ def find_certificate(observed: Observed) -> Object | None:
     """The Certificate of the client's name."""
     name = observed.client["metadata"]["name"]
     return next((c for c in observed.certificates if c["metadata"]["name"] == name), None)
-
-
-def _check_names(observed: Observed, request: ClientRequest, live: Object | None) -> None:
-    name, secret = request.client.metadata.name, request.client.secret_name
-    if live is not None and not is_owned_by(live, observed.client):
-        message = (
-            f"a Certificate named {name} exists here and is not this client's: delete it, or name the client differently"
-        )
-        raise Unusable(stalled(Reason.CERTIFICATE_NAME_TAKEN, message))
-    rivals = [
-        c["metadata"]["name"]
-        for c in observed.certificates
-        if c["metadata"]["name"] != name and (c.get("spec") or {}).get("secretName") == secret
-    ]
-    if rivals:
-        message = (
-            f"spec.certificate.secretName: Certificate {min(rivals)} writes to Secret {secret}, too: choose another name"
-        )
-        raise Unusable(stalled(Reason.SECRET_NAME_TAKEN, message))
-
-
-def _check_issuer_exists(observed: Observed, wanted: Wanted) -> None:
-    """Issuers of other groups cannot be looked up: cert-manager will say."""
-    reference = wanted.issuer_ref
-    if reference.group != CERT_MANAGER or observed.issuer is not None:
-        return
-    message = (
-        f"waits for {reference.kind} {reference.name}, which does not exist"
-        f"{' in this namespace' if reference.kind == 'Issuer' else ''}: create it, or change spec.certificate.issuerRef"
-    )
-    raise Unusable(waiting(Reason.ISSUER_NOT_FOUND, message))
-
-
-def _is_ready(live: Object) -> bool:
-    ready = condition(live, "Ready")
-    generation = live["metadata"].get("generation")
-    is_current = ready.get("observedGeneration", generation) == generation
-    return ready.get("status") == "True" and is_current
-
-
-def _why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
-    reference = wanted.issuer_ref
-    if reference.group == CERT_MANAGER and observed.issuer is None:
-        return waiting(
-            Reason.ISSUER_NOT_FOUND,
-            f"waits for {reference.kind} {reference.name}, which does not exist (any more): create it, or change "
-            "spec.certificate.issuerRef",
-        )
-    ready = condition(live, "Ready")
-    if ready.get("reason") == "IncorrectCertificate":
-        # Two Certificates were made at the same moment, and neither was there for the other to see.
-        return stalled(Reason.SECRET_NAME_TAKEN, f"spec.certificate.secretName: {ready.get('message')}")
-    issuing = condition(live, "Issuing")
-    if issuing.get("status") == "False" and issuing.get("reason") != "Issued":  # an approver's no has a reason of its own
-        return waiting(Reason.CERTIFICATE_FAILED, f"cert-manager: {issuing.get('message')}")
-    issuer_ready = condition(observed.issuer or {}, "Ready")
-    if issuer_ready and issuer_ready.get("status") != "True":
-        return waiting(
-            Reason.ISSUER_NOT_READY, f"{reference.kind} {reference.name} is not ready: {issuer_ready.get('message')}"
-        )
-    return waiting(Reason.CERTIFICATE_PENDING, "cert-manager has not issued the certificate yet")
 
 
 def _without_request(live: Object, now: datetime) -> CertificateVerdict:
@@ -271,7 +212,10 @@ def _issued(
 ) -> CertificateVerdict:
     ends = [end for end in (issued.leaf.not_after, former.until) if end is not None]
     return CertificateVerdict(
-        finding=fine(Reason.CERTIFICATE_ISSUED, f"the certificate is issued and valid{former.told}"),
+        finding=fine(
+            Reason.CERTIFICATE_ISSUED,
+            f"the certificate is issued and valid{former.told}{open_names(anchors, request.subject)}",
+        ),
         anchors=anchors,
         former_anchors=former.anchors,
         status=_status(request, issued, live),
