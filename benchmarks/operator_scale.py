@@ -58,14 +58,16 @@ class Scale:
     # Phases, each on what those before it left.
 
     async def fill(self, clients: Sequence[Member]) -> "Filled":
-        """All objects are there, the registry is empty, the operator starts."""
+        """All objects are there, the registry is empty, the operator starts. A start without clients is not counted."""
+        await self.idle()
+        started = self.cpu()
         self.cluster.operator.stop()
         say(f"{len(clients)} clients written in {await self.crowd.create(clients, crowds.own_certificate):.0f} s")
         since, offset = await self.crowd.resource_version(), self.offset
         self.cluster.operator.start()
         seconds = await self.crowd.until_ready(clients, since, 1200)
-        cpu = self.cpu()
         await self.idle()
+        cpu = self.cpu() - started
         writes = self.writes(offset)
         filled = Filled(len(clients), seconds, cpu, writes)
         say(f"{filled}; {self.memory():.0f} MiB")

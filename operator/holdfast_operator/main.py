@@ -10,13 +10,11 @@ import socket
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 from pydantic import ValidationError
 
 from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.clock import system_clock
-from holdfast.registry.port import RegistryError
 from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
@@ -29,6 +27,7 @@ from holdfast_operator.approval.owner import Owners
 from holdfast_operator.converge.mirror import Mirror
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.reconciler import Reconciler
+from holdfast_operator.converge.stores import Stores
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.leadership import Leadership
 from holdfast_operator.engine.lease import Elector
@@ -106,7 +105,9 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         key_file=settings.admin_key_file,
     )
     running.push_async_callback(registry.close)
-    mirror = Mirror(KubernetesCluster(api, identity))
+    store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
+    elector = Elector(store, identity, system_clock)
+    mirror = Mirror(KubernetesCluster(api, identity, lambda: elector.leading))
     reconciler = Reconciler(
         mirror,
         registry,
@@ -126,33 +127,23 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     metrics = Metrics()
     holders = Holders(reconciler.settings.guarded_issuers)
     approver = _approver(settings, reconciler, holders, metrics)
+    stores = Stores(mirror, reconciler)
     engine = Engine(
         reconciler,
         EngineSettings(workers=settings.workers, resync=settings.resync),
         observer=metrics.passed,
-        refresh=partial(_refresh, mirror, reconciler),
+        stores=stores,
     )
     mirror.on_write = engine.on_own_write
-    store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
-    elector = Elector(store, identity, system_clock)
     _show(metrics, engine, elector)
     _show_approver(metrics, approver)
     return _Parts(
         shell=Shell(_sink(mirror, engine, metrics, approver, holders)),
         engine=engine,
         elector=elector,
-        leadership=Leadership(elector, engine, reconciler.abandon_term, beside=(approver.run,)),
+        leadership=Leadership(elector, engine, reconciler.abandon_term, stores.warm, beside=(approver.run,)),
         metrics=metrics,
     )
-
-
-async def _refresh(mirror: Mirror, reconciler: Reconciler) -> None:
-    """Have all objects and all registrations at hand. Raises ClusterUnavailable; a registry that is away is asked later."""
-    await mirror.refresh_all()
-    try:
-        await reconciler.learn_registry()
-    except RegistryError as error:
-        log.info("the registry could not be listed: %s", error)
 
 
 def _approver(settings: Settings, reconciler: Reconciler, holders: Holders, metrics: Metrics) -> Approver:

@@ -7,8 +7,9 @@ Neighbours: `kubernetes_api` (connection and errors), `holdfast_operator.reconci
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotFound, path_of, resource_path
 from holdfast_operator.reconcile.ports import (
@@ -34,9 +35,9 @@ log = logging.getLogger(__name__)
 class KubernetesCluster:
     """Plain dicts over one shared connection."""
 
-    def __init__(self, api: KubernetesApi, instance: str) -> None:
-        """`instance`: who reports events, such as the pod's name."""
-        self._api, self._instance = api, instance
+    def __init__(self, api: KubernetesApi, instance: str, may_write: Callable[[], bool] = lambda: True) -> None:
+        """`instance`: who reports events, such as the pod's name. `may_write`: whether this replica holds the Lease."""
+        self._api, self._instance, self._may_write = api, instance, may_write
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         try:
@@ -84,14 +85,14 @@ class KubernetesCluster:
         path = path_of(kind, metadata.get("namespace"), metadata["name"], *subresource)
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         try:
-            applied: Object = await self._api.call("PATCH", path, query=query, body=obj, content_type=APPLY)
+            applied: Object = await self._write("PATCH", path, query=query, body=obj, content_type=APPLY)
         except NotFound as error:
             raise Conflict(f"{kind.kind} {metadata['name']} is gone: {error}") from error
         return applied
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         try:
-            await self._api.call("DELETE", path_of(kind, namespace, name), body={"preconditions": {"uid": uid}})
+            await self._write("DELETE", path_of(kind, namespace, name), body={"preconditions": {"uid": uid}})
         except (NotFound, Conflict):
             return  # absent, or another object of that name
 
@@ -103,7 +104,7 @@ class KubernetesCluster:
         ]
         path = path_of(kind, metadata.get("namespace"), metadata["name"])
         try:
-            found: Object = await self._api.call("PATCH", path, body=patch, content_type=JSON_PATCH)
+            found: Object = await self._write("PATCH", path, body=patch, content_type=JSON_PATCH)
         except NotFound:
             return None
         except Rejected as error:
@@ -112,11 +113,17 @@ class KubernetesCluster:
         is_gone = found["metadata"].get("deletionTimestamp") and not found["metadata"].get("finalizers")
         return None if is_gone else found
 
+    async def _write(self, method: str, path: str, **content: Any) -> Any:
+        """Raises ClusterUnavailable as well where the Lease has passed on: a process may have stood still for long."""
+        if not self._may_write():
+            raise ClusterUnavailable(f"{method} {path}: not sent, the Lease is not ours any more")
+        return await self._api.call(method, path, **content)
+
     async def record_event(self, kind: Kind, obj: Object, *, warning: bool, reason: str, message: str) -> None:
         namespace = obj["metadata"].get("namespace") or "default"
         event = self._event(kind, obj, namespace, warning=warning, reason=reason, message=message)
         try:
-            await self._api.call("POST", resource_path("events.k8s.io", "v1", "events", namespace, ()), body=event)
+            await self._write("POST", resource_path("events.k8s.io", "v1", "events", namespace, ()), body=event)
         except (ClusterError, NotFound) as error:
             log.info("event %s on %s %s was not recorded: %s", reason, kind.kind, obj["metadata"]["name"], error)
 

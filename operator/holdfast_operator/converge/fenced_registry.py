@@ -156,7 +156,7 @@ class FencedRegistry:
         """Write under our term. A registry that never opened it has lost its store: then the term is opened anew."""
         self.writes += 1
         try:
-            term = await self._open()
+            term = await self.open()
             try:
                 return await write(term)
             except StaleTerm:
@@ -164,7 +164,7 @@ class FencedRegistry:
                     self._term = None
                 if (await self.describe()).term > term:
                     raise
-                return await write(await self._open())
+                return await write(await self.open())
         finally:
             self.writes += 1
 
@@ -178,7 +178,8 @@ class FencedRegistry:
             raise
         self._remembered.heard()
 
-    async def _open(self) -> int:
+    async def open(self) -> int:
+        """Our term, opened where there is none. Raises RegistryUnavailable."""
         async with self._opening:  # several passes begin at once, and a second term would end the first
             if self._term is None:
                 self._term = await self._registry.open_term(self._holder)

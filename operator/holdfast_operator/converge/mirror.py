@@ -69,6 +69,11 @@ class Mirror:
         self._parsed.pop(kind, None)
         return shelf.drop(place_of(obj), version_of(obj)) if deleted else shelf.put(obj)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every mirrored kind was listed."""
+        return len(self._whole) == len(MIRRORED)
+
     async def refresh_all(self) -> None:
         """`refresh` of every mirrored kind, those first that others are judged by. Raises ClusterUnavailable."""
         for kind in MIRRORED:

@@ -8,7 +8,7 @@ starts and stops it in a cluster, `holdfast dev` starts it once.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,8 +78,17 @@ PassObserver = Callable[[Key, float, str], None]
 """Told after each pass: key, seconds, and `done`, `waiting`, `retry` or `error`."""
 
 
-Refresh = Callable[[], Awaitable[None]]
-"""Raises ClusterUnavailable."""
+class Stores(Protocol):
+    """What the engine asks of them. Each may raise ClusterUnavailable."""
+
+    async def begin_term(self) -> None:
+        """Keep an earlier leader from the registry, before anything is read from it."""
+
+    async def warm(self) -> None:
+        """List what was never listed."""
+
+    async def refresh(self) -> None:
+        """List everything afresh."""
 
 
 class Engine:
@@ -92,9 +101,9 @@ class Engine:
         *,
         jitter: Jitter = random.uniform,
         observer: PassObserver = lambda key, seconds, result: None,
-        refresh: Refresh | None = None,
+        stores: Stores | None = None,
     ) -> None:
-        """`refresh`: makes the reconciler's cluster list everything afresh; None: it always reads live."""
+        """`stores`: what the reconciler's reads are answered from; None: it always reads live."""
         self.settings = settings or EngineSettings()
         self.reconciler = reconciler
         self.index = Index(reconciler.config_map_name)
@@ -102,7 +111,7 @@ class Engine:
         self.superseded = asyncio.Event()
         """Set when the registry says that a newer writer is at work: whoever started the engine must stop it."""
         self.registry_watch = RegistryWatch(reconciler)
-        self._jitter, self._observer, self._refresh = jitter, observer, refresh
+        self._jitter, self._observer, self._stores = jitter, observer, stores
         self._pace = Pace(self.settings.rate, self.settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -114,7 +123,10 @@ class Engine:
     async def start(self) -> None:
         """List everything once, then work until `stop`. Raises ClusterUnavailable when the first listing fails."""
         self.superseded.clear()
-        await self.relist()
+        if self._stores is not None:
+            await self._stores.begin_term()
+            await self._stores.warm()
+        await self._look_at_everything()
         loops = [self._work] * self.settings.workers
         loops += [self._watch_registry, self._list_periodically, self._sweep_periodically]
         self._tasks = [asyncio.create_task(self._forever(loop)) for loop in loops]
@@ -165,8 +177,11 @@ class Engine:
 
     async def relist(self) -> None:
         """Look at everything there is, and at what has vanished without an event. Raises ClusterError."""
-        if self._refresh is not None:
-            await self._refresh()
+        if self._stores is not None:
+            await self._stores.refresh()
+        await self._look_at_everything()
+
+    async def _look_at_everything(self) -> None:
         keys: set[Key] = set()
         behind: set[Key] = set()
         for kind in (Kind.NAMESPACE, Kind.MTLS_POLICY, Kind.OAUTH_CLIENT):

@@ -17,29 +17,58 @@ log = logging.getLogger(__name__)
 START_AGAIN = 1.0
 """Seconds until the engine is started again after its first listing has failed."""
 
+FIRST_WARM, KEEP_WARM = 3.0, 60.0
+"""Seconds until a replica that waits for the Lease fills its stores, and between two looks after that."""
+
 
 Loop = Callable[[], Coroutine[None, None, None]]
 """Works until it is cancelled."""
 
 
 class Leadership:
-    """`new_term`: called before the engine starts, so that the first write opens a term above all others.
+    """`new_term`: called before the engine starts, so that its first write opens a term above all others.
 
-    `beside`: what else only the holder of the Lease does.
+    `warm`: has everything at hand, while another leads. `beside`: what else only the holder of the Lease does.
     """
 
-    def __init__(self, elector: Elector, engine: Engine, new_term: Callable[[], None], beside: Sequence[Loop] = ()) -> None:
-        self._elector, self._engine, self._new_term, self._beside = elector, engine, new_term, beside
+    def __init__(
+        self,
+        elector: Elector,
+        engine: Engine,
+        new_term: Callable[[], None],
+        warm: Loop | None = None,
+        beside: Sequence[Loop] = (),
+    ) -> None:
+        self._elector, self._engine, self._new_term = elector, engine, new_term
+        self._warm, self._beside = warm, beside
 
     async def run(self) -> None:
         """Lead whenever possible, until cancelled; then the engine is off and the Lease given back."""
         while True:
-            await self._elector.contend()
+            await self._contend()
             try:
                 await self._lead()
             finally:
                 await self._engine.stop()
                 await self._elector.release()
+
+    async def _contend(self) -> None:
+        keeping = asyncio.create_task(self._keep_warm())
+        try:
+            await self._elector.contend()
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _keep_warm(self) -> None:
+        pause = FIRST_WARM
+        while self._warm is not None:
+            await asyncio.sleep(pause)
+            try:
+                await self._warm()
+                pause = KEEP_WARM
+            except ClusterError as error:
+                log.info("the stores could not be warmed, again in %.0f s: %s", pause, error)
 
     async def _lead(self) -> None:
         """Until the Lease is lost or a newer writer is at work."""

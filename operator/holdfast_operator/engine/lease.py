@@ -44,10 +44,10 @@ class LeaseStore(Protocol):
 class LeaseTimes:
     """Seconds. A holder gives up at `give_up`, well before `duration`, at which others take over."""
 
-    duration: float = 15.0
-    give_up: float = 10.0
-    renew: float = 3.0
-    contend: float = 2.0
+    duration: float = 10.0
+    give_up: float = 7.0
+    renew: float = 2.0
+    contend: float = 1.0
 
 
 class Elector:
@@ -84,6 +84,8 @@ class Elector:
         """Renew until it is lost: somebody else has it, or it could not be renewed in time."""
         while self.leading:
             await asyncio.sleep(self._times.renew)
+            if not self.leading:
+                break  # the process stood still for longer than a Lease lives
             try:
                 async with asyncio.timeout(max(0.1, self._renewed_at + self._times.give_up - _now())):
                     await self._renew()
