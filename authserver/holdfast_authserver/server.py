@@ -339,11 +339,14 @@ def prepare_logging() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
 
 
-def main() -> int:
-    """Settings from the environment, then `serve`. Exit code 2 and one line when it cannot start."""
+def main(*, workers: int | None = None) -> int:
+    """Settings from the environment, then `serve`. Exit code 2 and one line when it cannot start.
+
+    `workers`: wins over the environment.
+    """
     prepare_logging()
     try:
-        serve(Settings())
+        serve(Settings() if workers is None else Settings(workers=workers))
     except ValidationError as error:
         for line in problem_lines(error.errors()):
             print(f"holdfast authserver: {line}", file=sys.stderr)

@@ -84,6 +84,12 @@ class Line:
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
         await self._reach().delete_client(client_id, uid=uid, term=term)
 
+    async def release_client(self, client_id: str, *, uid: str, term: int) -> None:
+        await self._reach().release_client(client_id, uid=uid, term=term)
+
+    async def adopt_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
+        return await self._reach().adopt_client(client, term=term)
+
     async def confirm(self, *, term: int) -> None:
         await self._reach().confirm(term=term)
 

@@ -12,6 +12,8 @@
     GET    /v1/clients/{client_id}     one, with ETag; 304 for If-None-Match
     PUT    /v1/clients/{client_id}     register or replace; If-Match: only if it is as expected
     DELETE /v1/clients/{client_id}     ?uid=, If-Match
+    POST   /v1/releases/{client_id}    ?uid=: it goes on without its object
+    PUT    /v1/adoptions/{client_id}   register, and take over what an object left
     GET    /v1/audience-owner          ?audience= -> {"client"}; 404: nobody owns it
 
 Writes carry the header `Holdfast-Term`. Neighbours: `identity` (who calls), `errors` (what goes wrong).
@@ -29,6 +31,7 @@ from starlette.routing import Route
 from holdfast.oauth.client_metadata import ClientMetadata
 from holdfast.registry.port import RegistryError
 from holdfast.registry.wire import (
+    ADOPTIONS_PATH,
     AUDIENCE_OWNER_PATH,
     CLIENT_LOOKUPS_PATH,
     CLIENTS_PATH,
@@ -36,6 +39,7 @@ from holdfast.registry.wire import (
     DENIED_THUMBPRINTS_PATH,
     POLICIES_PATH,
     REGISTRY_PATH,
+    RELEASES_PATH,
     REVOCATION_LISTS_PATH,
     TERMS_PATH,
     ErrorCode,
@@ -95,6 +99,8 @@ def create_admin_app(keeper: RegistryKeeper, identity: AdminIdentity) -> Starlet
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_get_client), methods=["GET"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_put_client), methods=["PUT"]),
         Route(f"{CLIENTS_PATH}/{{client_id:path}}", on(_delete_client), methods=["DELETE"]),
+        Route(f"{RELEASES_PATH}/{{client_id:path}}", on(_release_client), methods=["POST"]),
+        Route(f"{ADOPTIONS_PATH}/{{client_id:path}}", on(_adopt_client), methods=["PUT"]),
         Route(AUDIENCE_OWNER_PATH, on(_audience_owner), methods=["GET"]),
     ]
     return Starlette(
@@ -174,6 +180,16 @@ async def _delete_client(writer: RegistryWriter, request: Request) -> Response:
     client_id = request.path_params["client_id"]
     await writer.delete_client(client_id, uid=read_uid(request), term=read_term(request), expected=read_expected(request))
     return Response(status_code=204)
+
+
+async def _release_client(writer: RegistryWriter, request: Request) -> Response:
+    await writer.release_client(request.path_params["client_id"], uid=read_uid(request), term=read_term(request))
+    return Response(status_code=204)
+
+
+async def _adopt_client(writer: RegistryWriter, request: Request) -> Response:
+    stored = await writer.adopt_client(await read_client(request), term=read_term(request))
+    return JSONResponse(stored_client_to_json(stored), headers={"ETag": f'"{stored.digest}"'})
 
 
 async def _audience_owner(writer: RegistryWriter, request: Request) -> Response:

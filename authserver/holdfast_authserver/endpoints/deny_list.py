@@ -19,6 +19,7 @@ from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.keys.signing_key import SigningKey
 from holdfast_authserver.registry.revoked_tokens import LONGEST_TOKEN
 from holdfast_authserver.registry.snapshot import Snapshot
+from holdfast_authserver.registry.tenure import free_from
 
 _MAX_AGE = 2  # seconds a cache may keep it; an API asks every five
 _LIVES = 600  # seconds from signature to `exp`
@@ -156,7 +157,7 @@ def _denied_clients(snapshot: Snapshot, at: datetime) -> Iterator[tuple[str, int
     """
     lately = at - LONGEST_TOKEN
     for client_id, left in snapshot.departed.items():
-        yield client_id, int(left.timestamp()) + 1
+        yield client_id, int(free_from(left).timestamp())
     for client_id, client in snapshot.clients.items():
         if client.metadata.suspended or not client.decision.allowed:
             yield client_id, None

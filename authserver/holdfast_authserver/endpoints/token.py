@@ -14,6 +14,7 @@ from holdfast_authserver.endpoints.received import Received
 from holdfast_authserver.endpoints.repeats import Decided, Repeats
 from holdfast_authserver.grants.grant import Grant, GrantContext, Granted
 from holdfast_authserver.keys.signing_key import SigningKeyError
+from holdfast_authserver.registry.snapshot import ServedClient
 from holdfast_authserver.tokens import NewToken, issue
 
 
@@ -43,6 +44,7 @@ class TokenEndpoint:
         context = self._context
         before = context.keeper.snapshot
         client = await context.authenticate(received, at)
+        _check_tenure(client.served, at)
         snapshot = context.keeper.snapshot
         granted = self._grant(request.grant_type, client)(
             client, request, GrantContext(snapshot, context.urls.issuer, context.default_lifetime)
@@ -80,6 +82,14 @@ class TokenEndpoint:
             jti=claims.jti,
             exp=claims.exp,
         )
+
+
+def _check_tenure(client: ServedClient, at: datetime) -> None:
+    """Until no token of whoever had the client id before can say the same second. Raises TemporarilyUnavailable."""
+    wait = int(client.since.timestamp()) - int(at.timestamp())
+    if wait > 0:
+        detail = f"the client id was another object's until a moment ago: tokens from {client.since.isoformat()} on"
+        raise TemporarilyUnavailable(detail, retry_after=wait, reason=Refusal.HANDED_OVER)
 
 
 def _new_token(granted: Granted, client: AuthenticatedClient, issuer: str, at: datetime) -> NewToken:

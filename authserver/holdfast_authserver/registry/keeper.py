@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.clock import Clock, boot_time
+from holdfast.clock import Clock, boot_time, pause
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import RegistryUnavailable
 from holdfast.registry.records import Endpoints
@@ -27,6 +27,7 @@ from holdfast_authserver.registry.last_tokens import INTERVAL, LastTokens
 from holdfast_authserver.registry.migrate import TablesUnknown
 from holdfast_authserver.registry.opening import Seen, database_at, open_instance
 from holdfast_authserver.registry.revoked_tokens import (
+    LONGEST_TOKEN,
     Bounds,
     RevokedBefore,
     RevokedToken,
@@ -54,7 +55,10 @@ class RegistryOpenError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """`poll`: seconds between looks at the store. The rest: how long what nobody needs is kept, and when it is removed."""
+    """`poll`: seconds between looks at the store. The rest: how long what nobody needs is kept, and when it is removed.
+
+    `deleted_clients`: a client that comes back within this is what it was. Its row stays for as long as its tokens may live.
+    """
 
     poll: float = 0.25
     deleted_clients: timedelta = timedelta(hours=24)
@@ -107,6 +111,11 @@ class RegistryKeeper:
     @property
     def database(self) -> Database:
         return self._database
+
+    @property
+    def deleted_client_grace(self) -> timedelta:
+        """How long the id of a deleted client is kept for its namespace."""
+        return self._times.deleted_clients
 
     async def _begin(self, before: Seen | None = None) -> None:
         """Open the store, or make one, and show what is in it."""
@@ -256,17 +265,13 @@ class RegistryKeeper:
         await self._database.close()
 
     async def _watch(self) -> None:
-        pause = self._times.poll
+        wait = self._times.poll
         while True:
-            # Not `wait_for`: in Python 3.11 it forgets that it was cancelled where the event comes at the same moment.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            self._wake.clear()
-            pause = min(2 * pause, max(_LONGEST_PAUSE, self._times.poll))
+            await pause(wait, self._wake)
+            wait = min(2 * wait, max(_LONGEST_PAUSE, self._times.poll))
             try:
                 await self._look()
-                pause = self._times.poll
+                wait = self._times.poll
             except (OSError, DatabaseUnavailable, RegistryOpenError) as error:
                 self._say(str(error))
             except Exception:
@@ -313,11 +318,10 @@ class RegistryKeeper:
         if now - self.cleaned < self._times.housekeeping:
             return
         self._revoked.forget(now)
-        self._forget_departed(now - self._times.deleted_clients)
+        kept = max(self._times.deleted_clients, LONGEST_TOKEN)
+        self._forget_departed(now - kept)
         async with self._database.write() as connection:
-            await writing.purge(
-                connection, now=now, grace=self._times.deleted_clients, policy_grace=self._times.unused_policies
-            )
+            await writing.purge(connection, now=now, grace=kept, policy_grace=self._times.unused_policies)
             await purge_revocations(connection, now)
             await purge_assertions(connection, now)
         self.cleaned = now

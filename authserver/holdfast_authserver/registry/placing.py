@@ -7,16 +7,17 @@ Owns the checks and their order, and what is to be written of a client that pass
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
 from holdfast.oauth.client_metadata import ClientMetadata
-from holdfast.policy.evaluate import evaluate_client_id
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.port import RefusalReason, RegistrationRefused, RegistryError, StaleGeneration
 from holdfast_authserver.registry.claims import Claim, ClaimKind, claims_of
 from holdfast_authserver.registry.rules import check_introspection_algorithm, check_metadata
+from holdfast_authserver.registry.tenure import check_client_id, kept_until, since
 
 
 class PreconditionFailed(RegistryError):
@@ -41,15 +42,18 @@ class Before:
 
     rows: Mapping[str, Row[Any]]
     policies: Mapping[str, EffectivePolicy]
+    now: datetime
+    grace: timedelta
+    """How long the id of a deleted client is kept for its namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A client that may be registered. `fresh`: this object takes the client id only now."""
+    """A client that may be registered. `since`: from when on its tokens count; None: as before."""
 
     client: ClientMetadata
     held: frozenset[Claim]
-    fresh: bool
+    since: datetime | None
     same: bool
     """The registry has it with this content: nothing but who wrote it last is to be remembered."""
 
@@ -83,9 +87,15 @@ class Holders:
 
 
 def claims_wanted(
-    client: ClientMetadata, before: Before, *, term: int, expected: str | None, algorithms: Collection[str]
+    client: ClientMetadata,
+    before: Before,
+    *,
+    term: int,
+    expected: str | None,
+    algorithms: Collection[str],
+    adopt: bool = False,
 ) -> frozenset[Claim]:
-    """What the client would hold. `expected`: the digest that it has to have now.
+    """What the client would hold. `expected`: the digest that it has to have now. `adopt`: an orphan's id is free for it.
 
     Raises PreconditionFailed, StaleGeneration, RegistrationRefused.
     """
@@ -99,7 +109,7 @@ def claims_wanted(
         raise RegistrationRefused(
             RefusalReason.UNKNOWN_POLICY, f"client {client.client_id}: put policy {client.policy[:80]} first"
         )
-    _check_client_id(client, policy, row)
+    check_client_id(client, policy, row, adopt=adopt, kept_until=kept_until(row, before.grace, before.now))
     return claims_of(client, policy)
 
 
@@ -110,7 +120,7 @@ def place(client: ClientMetadata, held: frozenset[Claim], before: Before, holder
     row = before.rows.get(client.client_id)
     same_object = row is not None and row.uid == client.owner.uid and row.deleted_at is None
     same = row is not None and same_object and row.digest == client.digest
-    return Placed(client, held, fresh=not same_object, same=same)
+    return Placed(client, held, since(row, client, before.now), same=same)
 
 
 def check_expected(row: Row[Any] | None, client_id: str, expected: str | None) -> None:
@@ -126,21 +136,6 @@ def _check_generation(row: Row[Any] | None, client: ClientMetadata, term: int) -
         raise StaleGeneration(
             f"client {client.client_id}: generation {owner.generation} comes after {row.generation} of the same object"
         )
-
-
-def _check_client_id(client: ClientMetadata, policy: EffectivePolicy, row: Row[Any] | None) -> None:
-    """A holder keeps its id when a policy takes the right away (it is denied then); a newcomer does not get it."""
-    owner = client.owner
-    if row is not None and row.deleted_at is None:
-        if (row.namespace, row.name) == (owner.namespace, owner.name):
-            return
-        raise RegistrationRefused(
-            RefusalReason.CLIENT_ID_TAKEN,
-            f"client id {client.client_id}: {row.namespace}/{row.name} has it, {owner.namespace}/{owner.name} asked for it",
-        )
-    decision = evaluate_client_id(client.client_id, owner.namespace, policy)
-    if not decision.allowed:
-        raise RegistrationRefused(RefusalReason.CLIENT_ID_NOT_ALLOWED, decision.message)
 
 
 def _shareable(claim: Claim, holder: Holder, client: ClientMetadata) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Owner, from_json
+from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, InvalidClientMetadata, Owner, from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
-from holdfast.registry.records import ClientSummary, StoredClient
+from holdfast.registry.records import ClientSummary, StoredClient, TokenSeen
 from holdfast_authserver.registry.claims import ClaimKind, shortened
 from holdfast_authserver.registry.snapshot import ClientChange
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
@@ -76,6 +76,7 @@ def _stored_client(row: Row[Any]) -> StoredClient:
         revision=row.revision,
         updated_at=row.updated_at,
         last_token_at=row.last_token_at,
+        since=row.since,
     )
 
 
@@ -102,7 +103,16 @@ def _summary(row: Row[Any]) -> ClientSummary:
         policy=row.policy,
         revision=row.revision,
         last_token_at=row.last_token_at,
+        deletion_policy=DeletionPolicy(row.deletion_policy),
     )
+
+
+async def read_tokens(connection: AsyncConnection, since: datetime, most: int) -> tuple[TokenSeen, ...]:
+    """Live clients whose last token that was written down is not older than `since`, newest first."""
+    columns = (clients.c.client_id, clients.c.namespace, clients.c.name, clients.c.last_token_at)
+    recent = (clients.c.last_token_at >= since) & clients.c.deleted_at.is_(None)
+    wanted = select(*columns).where(recent).order_by(clients.c.last_token_at.desc()).limit(most)
+    return tuple([TokenSeen(*row) for row in await connection.execute(wanted)])
 
 
 async def read_digests(connection: AsyncConnection) -> list[tuple[str, str]]:

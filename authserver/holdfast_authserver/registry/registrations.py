@@ -5,7 +5,7 @@ connection inside `Database.write` or `Database.read`. Neighbours: `placing`, `w
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -22,16 +22,18 @@ from holdfast_authserver.registry.tables import claims, clients, instance
 _AT_ONCE = 1000
 """Values in one condition; databases take some ten thousand parameters."""
 _OF_THE_OBJECT = ("since", "last_token_at")
-"""What stays as it is while the same object has the client id."""
+"""What stays as it is while the client's tokens go on."""
 
 
-async def read_before(connection: AsyncConnection, wanted: Sequence[ClientMetadata]) -> Before:
-    """The rows, deleted or not, and the policies."""
+async def read_before(
+    connection: AsyncConnection, wanted: Sequence[ClientMetadata], now: datetime, grace: timedelta
+) -> Before:
+    """The rows, deleted or not, and the policies. `grace`: how long the ids of deleted clients are kept."""
     ids = [client.client_id for client in wanted]
     rows = (await connection.execute(select(clients).where(clients.c.client_id.in_(ids)))).all()
     hashes = sorted({client.policy for client in wanted})
     policies = {hash_: p for hash_ in hashes if (p := await reading.read_policy(connection, hash_)) is not None}
-    return Before({row.client_id: row for row in rows}, policies)
+    return Before({row.client_id: row for row in rows}, policies, now, grace)
 
 
 async def read_holders(connection: AsyncConnection, wanted: Iterable[Claim]) -> Holders:
@@ -57,11 +59,10 @@ async def save(connection: AsyncConnection, placed: Sequence[Placed], *, term: i
     changed = [p for p in placed if not p.same]
     if changed:
         revision = await _revisions(connection, len(changed)) - len(changed)
-        rows = [_row(p.client, revision + n, term, now) for n, p in enumerate(changed, 1)]
+        rows = [_row(p, revision + n, term, now) for n, p in enumerate(changed, 1)]
         for fresh in (True, False):
-            await _save_rows(
-                connection, [row for row, p in zip(rows, changed, strict=True) if p.fresh is fresh], fresh=fresh
-            )
+            of_this_kind = [row for row, p in zip(rows, changed, strict=True) if (p.since is not None) is fresh]
+            await _save_rows(connection, of_this_kind, fresh=fresh)
         await _replace_claims(connection, changed)
     for p in placed:
         if p.same:
@@ -74,7 +75,8 @@ async def _revisions(connection: AsyncConnection, count: int) -> int:
     return int((await connection.execute(select(instance.c.revision))).scalar_one())
 
 
-def _row(client: ClientMetadata, revision: int, term: int, now: datetime) -> dict[str, Any]:
+def _row(placed: Placed, revision: int, term: int, now: datetime) -> dict[str, Any]:
+    client = placed.client
     return {
         "client_id": client.client_id,
         "namespace": client.owner.namespace,
@@ -87,10 +89,11 @@ def _row(client: ClientMetadata, revision: int, term: int, now: datetime) -> dic
         "digest": client.digest,
         "value": to_json(client),
         "revision": revision,
-        "since": now,
+        "since": placed.since or now,
         "updated_at": now,
         "last_token_at": None,
         "deleted_at": None,
+        "deletion_policy": client.deletion_policy.value,
     }
 
 

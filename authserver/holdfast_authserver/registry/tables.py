@@ -78,10 +78,11 @@ clients = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("last_token_at", UtcTime),
     Column("deleted_at", UtcTime),
+    Column("deletion_policy", String(16), nullable=False, server_default="Delete"),
     Index("clients_by_revision", "revision"),
     Index("clients_by_policy", "policy"),
 )
-"""A deleted client keeps its row, and with it its place in the feed, until the grace period is over."""
+"""A deleted client keeps its row, and with it its place in the feed, until the grace period is over. `uid` "": an orphan."""
 
 claims = Table(
     "claims",

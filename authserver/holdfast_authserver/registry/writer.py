@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,11 +46,20 @@ class Keeper(Protocol):
     @property
     def database(self) -> Database: ...
 
+    @property
+    def deleted_client_grace(self) -> timedelta:
+        """How long the id of a deleted client is kept for its namespace."""
+
     async def refresh(self) -> None:
         """Show what was committed to requests, before the call returns."""
 
     def suspect(self) -> None:
         """The store failed in a way that a lost file explains: look at it now."""
+
+
+_TOKEN_NEWS = timedelta(minutes=1)
+"""For how long it is told that a client got a token: a writer that asks once a second hears of each of them."""
+_MANY_TOKENS = 1000  # in one answer
 
 
 class RegistryWriter:
@@ -79,6 +89,7 @@ class RegistryWriter:
                 endpoints=self._keeper.endpoints,
                 denials=found.denials,
                 token_lifetime=self.token_lifetime,
+                tokens=await reading.read_tokens(connection, self._clock() - _TOKEN_NEWS, _MANY_TOKENS),
             )
 
     async def open_term(self, holder: str) -> int:
@@ -118,6 +129,12 @@ class RegistryWriter:
             raise verdict
         return verdict
 
+    async def adopt_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
+        (verdict,) = await self._put([client], term, adopt=True)
+        if isinstance(verdict, RegistryError):
+            raise verdict
+        return verdict
+
     async def put_clients(self, clients: Sequence[ClientMetadata], *, term: int) -> tuple[StoredClient | RegistryError, ...]:
         _check_batch([client.client_id for client in clients])
         try:
@@ -133,12 +150,12 @@ class RegistryWriter:
             return error
 
     async def _put(
-        self, clients: Sequence[ClientMetadata], term: int, expected: str | None = None
+        self, clients: Sequence[ClientMetadata], term: int, expected: str | None = None, *, adopt: bool = False
     ) -> tuple[StoredClient | RegistryError, ...]:
         verdicts: dict[str, StoredClient | RegistryError] = {}
         async with self._write() as connection:
             await _fence(connection, term)
-            placed = await self._place(connection, clients, term, expected, verdicts)
+            placed = await self._place(connection, clients, term, expected, verdicts, adopt=adopt)
             await registrations.save(connection, placed, term=term, now=self._clock())
         await self._keeper.refresh()
         async with self._read() as connection:
@@ -152,14 +169,17 @@ class RegistryWriter:
         term: int,
         expected: str | None,
         refused: dict[str, StoredClient | RegistryError],
+        *,
+        adopt: bool,
     ) -> list[Placed]:
         """Those that may be registered; why the others may not is noted in `refused`."""
-        before = await registrations.read_before(connection, clients)
+        grace = self._keeper.deleted_client_grace
+        before = await registrations.read_before(connection, clients, self._clock(), grace)
         wanted: dict[str, frozenset[Claim]] = {}
         for client in clients:
             with _noting(client, refused):
                 wanted[client.client_id] = claims_wanted(
-                    client, before, term=term, expected=expected, algorithms=self.signing_algorithms
+                    client, before, term=term, expected=expected, algorithms=self.signing_algorithms, adopt=adopt
                 )
         holders = await registrations.read_holders(connection, (claim for held in wanted.values() for claim in held))
         placed = []
@@ -202,6 +222,14 @@ class RegistryWriter:
             check_expected(row, client_id, expected)
             if row is not None and row.deleted_at is None and row.uid == uid:
                 await writing.mark_deleted(connection, client_id, term=term, now=self._clock())
+        await self._keeper.refresh()
+
+    async def release_client(self, client_id: str, *, uid: str, term: int) -> None:
+        async with self._write() as connection:
+            await _fence(connection, term)
+            row = await reading.read_row(connection, client_id)
+            if row is not None and row.deleted_at is None and row.uid == uid:
+                await writing.orphan(connection, row, term=term, now=self._clock())
         await self._keeper.refresh()
 
     async def confirm(self, *, term: int) -> None:

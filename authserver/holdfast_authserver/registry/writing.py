@@ -1,10 +1,13 @@
 """Statements that change the registry. Each takes a connection inside `Database.write`, so what it read still holds."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import Row, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from holdfast.oauth.client_metadata import InvalidClientMetadata, from_json, to_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import to_json as policy_to_json
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
@@ -47,6 +50,20 @@ async def mark_deleted(connection: AsyncConnection, client_id: str, *, term: int
         update(clients).where(clients.c.client_id == client_id).values(deleted_at=now, revision=revision, term=term)
     )
     await connection.execute(delete(claims).where(claims.c.client_id == client_id))
+
+
+async def orphan(connection: AsyncConnection, row: Row[Any], *, term: int, now: datetime) -> None:
+    """The client goes on with all that it claims, as nobody's; one that cannot be read, and is not served, is deleted."""
+    try:
+        client = from_json(row.value)
+    except InvalidClientMetadata:
+        await mark_deleted(connection, row.client_id, term=term, now=now)
+        return
+    left = replace(client, owner=replace(client.owner, uid=""))
+    values = {"uid": "", "digest": left.digest, "value": to_json(left), "updated_at": now, "term": term}
+    revision = await next_revision(connection)
+    changed = update(clients).where(clients.c.client_id == row.client_id)
+    await connection.execute(changed.values(revision=revision, **values))
 
 
 async def save_last_tokens(connection: AsyncConnection, seen: dict[str, datetime], interval: timedelta) -> None:

@@ -75,6 +75,7 @@ class Refusal(StrEnum):
 
     # The server's own state
     REGISTRY_UNCONFIRMED = ("registry_unconfirmed", "The registry was just opened and waits for the operator.")
+    HANDED_OVER = ("handed_over", "Another object had the client id until a moment ago; its tokens have to be told apart.")
     REGISTRY_STALE = ("registry_stale", "The registry was not seen for longer than the stated bound.")
     REGISTRY_UNAVAILABLE = ("registry_unavailable", "The registry cannot be written to at this moment.")
     SIGNING_KEY = ("signing_key", "There is no signing key to be had.")

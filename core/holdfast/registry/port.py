@@ -105,7 +105,19 @@ class Registry(Protocol):
         """The live client whose `resourceServer` names this audience and may; None when nobody owns it."""
 
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
-        """Refuse the client from now on, purge it after the grace period. Absent, or owned by another uid: nothing."""
+        """Refuse the client from now on, purge it after the grace period. Absent, or owned by another uid: nothing.
+
+        Until then the id is kept: an object of the same namespace may have it, others where a policy gives it away.
+        """
+
+    async def release_client(self, client_id: str, *, uid: str, term: int) -> None:
+        """Let the client go on as nobody's: its owner's uid becomes "". Absent, or owned by another uid: nothing."""
+
+    async def adopt_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
+        """As `put_client`, and an orphan that has the client id is taken over where `holdfast.policy.adoption` allows it.
+
+        Within a namespace its tokens go on; from another one they end.
+        """
 
     async def confirm(self, *, term: int) -> None:
         """Say that every registered client was compared with its object and what had none is deleted."""

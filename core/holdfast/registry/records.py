@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from holdfast.oauth.client_metadata import ClientMetadata, Owner
+from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +12,8 @@ class RegistryDescription:
     clients and the policies they refer to, so that equal digests mean equal content. `term`: the latest writer's.
     `confirmed`: a writer has compared the whole registry with its objects since this server started. `denials`: digest of
     the denied certificates and CRLs (`registry.digest.denials_digest`). `token_lifetime`: seconds that a token lives where
-    neither client nor policy says how long."""
+    neither client nor policy says how long. `tokens`: who got one lately, for the first time or the first in a day, newest
+    first; of many, the newest alone."""
 
     instance: str
     revision: int
@@ -22,6 +23,17 @@ class RegistryDescription:
     endpoints: "Endpoints"
     denials: str = ""
     token_lifetime: int = 300
+    tokens: "tuple[TokenSeen, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSeen:
+    """A client has got a token. `namespace`, `name`: of its object."""
+
+    client_id: str
+    namespace: str
+    name: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,8 @@ class StoredClient:
     revision: int
     updated_at: datetime
     last_token_at: datetime | None
+    since: datetime | None = None
+    """From when on it gets tokens: in the future where another object had its client id a moment ago. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +74,5 @@ class ClientSummary:
     policy: str
     revision: int
     last_token_at: datetime | None
+    deletion_policy: DeletionPolicy = DeletionPolicy.DELETE
+    """What is to become of it without its object."""

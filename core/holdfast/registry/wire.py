@@ -5,12 +5,12 @@ Reading raises WireError for whatever is not of the form. Must not know how a re
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from holdfast.oauth.client_metadata import ClientMetadata, Owner, Problem, from_json, to_json
+from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, Owner, Problem, from_json, to_json
 from holdfast.registry.port import (
     MAX_BATCH,
     RefusalReason,
@@ -20,7 +20,7 @@ from holdfast.registry.port import (
     StaleGeneration,
     StaleTerm,
 )
-from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
+from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient, TokenSeen
 
 T = TypeVar("T")
 
@@ -33,6 +33,10 @@ CLIENTS_PATH = "/v1/clients"
 """Each under its client id; many at once are posted to the path itself."""
 CLIENT_LOOKUPS_PATH = "/v1/client-lookups"
 """Many clients by their ids, which are too long for one URL."""
+RELEASES_PATH = "/v1/releases"
+"""Each client that is to go on as nobody's, under its client id."""
+ADOPTIONS_PATH = "/v1/adoptions"
+"""Each client that takes over an orphan, under its client id."""
 AUDIENCE_OWNER_PATH = "/v1/audience-owner"
 """`?audience=`: an audience is a URL, which would be hard to tell from a path."""
 DENIED_THUMBPRINTS_PATH = "/v1/denied-thumbprints"
@@ -69,6 +73,7 @@ def description_to_json(description: RegistryDescription) -> dict[str, Any]:
         "confirmed": description.confirmed,
         "denials": description.denials,
         "token_lifetime": description.token_lifetime,
+        "tokens": [[t.client_id, t.namespace, t.name, t.at.isoformat()] for t in description.tokens],
         "endpoints": {
             "issuer": endpoints.issuer,
             "token_endpoint": endpoints.token_endpoint,
@@ -94,6 +99,7 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
         confirmed=value["confirmed"] is True,
         denials=_text(value, "denials") if "denials" in value else "",  # an older server says nothing of them
         token_lifetime=_whole(value, "token_lifetime") if "token_lifetime" in value else 300,
+        tokens=tuple(_token_seen(entry) for entry in value.get("tokens", ())),
         endpoints=Endpoints(
             issuer=_text(endpoints, "issuer"),
             token_endpoint=_text(endpoints, "token_endpoint"),
@@ -103,6 +109,11 @@ def _description(value: Mapping[str, Any]) -> RegistryDescription:
     )
 
 
+def _token_seen(entry: Sequence[str]) -> TokenSeen:
+    client_id, namespace, name, at = (str(member) for member in entry)
+    return TokenSeen(client_id, namespace, name, datetime.fromisoformat(at))
+
+
 def stored_client_to_json(client: StoredClient) -> dict[str, Any]:
     return {
         "client": to_json(client.metadata),
@@ -110,6 +121,7 @@ def stored_client_to_json(client: StoredClient) -> dict[str, Any]:
         "revision": client.revision,
         "updated_at": client.updated_at.isoformat(),
         "last_token_at": _moment_to_json(client.last_token_at),
+        "since": _moment_to_json(client.since),
     }
 
 
@@ -124,6 +136,7 @@ def _stored_client(value: Mapping[str, Any]) -> StoredClient:
         revision=_whole(value, "revision"),
         updated_at=datetime.fromisoformat(value["updated_at"]),
         last_token_at=_moment(value["last_token_at"]),
+        since=_moment(value.get("since")),  # an older server does not say
     )
 
 
@@ -190,6 +203,7 @@ def _summary_to_json(summary: ClientSummary) -> dict[str, Any]:
         "policy": summary.policy,
         "revision": summary.revision,
         "last_token_at": _moment_to_json(summary.last_token_at),
+        "deletion_policy": summary.deletion_policy.value,
     }
 
 
@@ -212,6 +226,7 @@ def _summary(value: Mapping[str, Any]) -> ClientSummary:
         policy=_text(value, "policy"),
         revision=_whole(value, "revision"),
         last_token_at=_moment(value["last_token_at"]),
+        deletion_policy=DeletionPolicy(value.get("deletion_policy", DeletionPolicy.DELETE)),  # as above
     )
 
 

@@ -91,6 +91,13 @@ class HttpRegistry:
     async def delete_client(self, client_id: str, *, uid: str, term: int) -> None:
         await self._call("DELETE", _client_path(client_id), term=term, params={"uid": uid})
 
+    async def release_client(self, client_id: str, *, uid: str, term: int) -> None:
+        await self._call("POST", _client_path(client_id, wire.RELEASES_PATH), term=term, params={"uid": uid})
+
+    async def adopt_client(self, client: ClientMetadata, *, term: int) -> StoredClient:
+        path = _client_path(client.client_id, wire.ADOPTIONS_PATH)
+        return _value(await self._call("PUT", path, term=term, json=to_json(client)), wire.stored_client_from_json)
+
     async def confirm(self, *, term: int) -> None:
         await self._call("POST", wire.CONFIRM_PATH, term=term)
 
@@ -164,8 +171,8 @@ class HttpRegistry:
         return httpx.AsyncClient(verify=context, timeout=_TIMEOUT, trust_env=False)
 
 
-def _client_path(client_id: str) -> str:
-    return f"{wire.CLIENTS_PATH}/{quote(client_id, safe='')}"
+def _client_path(client_id: str, below: str = wire.CLIENTS_PATH) -> str:
+    return f"{below}/{quote(client_id, safe='')}"
 
 
 def _check_batch(entries: Sequence[object]) -> None:
