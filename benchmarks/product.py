@@ -12,6 +12,7 @@ from benchmarks.scenario import CLIENT_ID, LIFETIME, SCOPE, SUBJECT, Scenario
 from holdfast.clock import system_clock
 from holdfast.oauth.client_metadata import ClientMetadata, Owner, TrustAnchor
 from holdfast.policy.model import EffectivePolicy
+from holdfast.registry.port import MAX_BATCH, RegistryError
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
 from holdfast_authserver.registry.keeper import RegistryKeeper
 
@@ -44,8 +45,13 @@ async def register(scenario: Scenario, registry: Path, *, others: int = 0) -> No
         term = await keeper.writer.open_term("benchmark")
         await keeper.writer.put_policy(POLICY, term=term)
         await keeper.writer.put_client(registration(scenario, POLICY), term=term)
-        for number in range(others):
-            await keeper.writer.put_client(other(registration(scenario, POLICY), number), term=term)
+        first = registration(scenario, POLICY)
+        for begin in range(0, others, MAX_BATCH):
+            batch = [other(first, number) for number in range(begin, min(begin + MAX_BATCH, others))]
+            refused = [
+                found for found in await keeper.writer.put_clients(batch, term=term) if isinstance(found, RegistryError)
+            ]
+            assert not refused, refused[0]
     finally:
         await keeper.close()
 

@@ -15,7 +15,7 @@ from holdfast.policy.evaluate import evaluate_client
 from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.certificate import Certificate, CertificateError
 from holdfast.x509.chain import PathError
-from holdfast_authserver.registry.anchors import parse_anchor
+from holdfast_authserver.registry.anchors import parse_anchors
 from holdfast_authserver.registry.claims import allowed_audiences
 
 _LOG = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def apply_changes(
             del owned[audience]
     for client_id, client in found.items():
         if client is not None:
-            served[client_id] = client
+            served[client.metadata.client_id] = client  # its own string: a second one for each would take memory
             owned.update(dict.fromkeys(client.audiences, client_id))
     return MappingProxyType(served), MappingProxyType(owned)
 
@@ -113,7 +113,7 @@ def _serve(change: ClientChange) -> ServedClient | None:
     if metadata is None or policy is None:
         return None
     try:
-        anchors = tuple(parse_anchor(anchor.der) for anchor in metadata.trust_anchors)
+        anchors = parse_anchors(metadata.trust_anchors)
     except (CertificateError, PathError) as error:
         _LOG.error("client %s is not served: a stored trust anchor is %s", metadata.client_id, error)
         return None

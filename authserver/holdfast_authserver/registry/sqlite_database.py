@@ -171,6 +171,7 @@ def _engine(path: Path, *, immediate: bool) -> AsyncEngine:
         connection.isolation_level = None  # the driver would begin transactions by rules of its own
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA cache_size=-256")  # KiB: everything is read once, and served from the snapshot after that
         cursor.execute("PRAGMA synchronous=FULL")  # a revocation that was answered must outlive a power cut
         cursor.close()
 

@@ -7,7 +7,7 @@ member names (RFC 7591, RFC 8705 section 2.1.2) and `holdfast` for what no speci
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -27,6 +27,7 @@ SUBJECT_MEMBERS: Mapping[SubjectKind, str] = {
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Shared = TypeVar("Shared", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +225,10 @@ def from_json(value: object) -> ClientMetadata:
     return _Reader(value).client()
 
 
-@lru_cache(maxsize=1024)
-def _one_copy(der: bytes) -> bytes:
-    """The same object for equal bytes: thousands of clients trust one CA."""
-    return der
+@lru_cache(maxsize=4096)
+def _one_copy(value: Shared) -> Shared:
+    """The same object for equal values: thousands of clients trust one CA, live in one namespace, have the same scopes."""
+    return value
 
 
 class _Reader:
@@ -239,27 +240,20 @@ class _Reader:
         self.own = self._object(self.top.get("holdfast"), "holdfast")
 
     def client(self) -> ClientMetadata:
-        owner = self._object(self.own.get("owner"), "holdfast.owner")
         client = ClientMetadata(
             client_id=self._text(self.top, "client_id"),
-            owner=Owner(
-                namespace=self._text(owner, "namespace", "holdfast.owner."),
-                name=self._text(owner, "name", "holdfast.owner."),
-                uid=self._text(owner, "uid", "holdfast.owner.", empty=True),
-                generation=self._count(owner, "generation", "holdfast.owner."),
-                service_account=self._text(owner, "service_account", "holdfast.owner."),
-            ),
-            token_endpoint_auth_method=self._text(self.top, "token_endpoint_auth_method"),
+            owner=self._owner(self._object(self.own.get("owner"), "holdfast.owner"), "holdfast.owner."),
+            token_endpoint_auth_method=_one_copy(self._text(self.top, "token_endpoint_auth_method")),
             subject=self._subject(),
-            trust_anchors=self._anchors(),
-            grant_types=self._texts(self.top, "grant_types"),
-            scopes=tuple(self._text(self.top, "scope", empty=True).split()),
+            trust_anchors=_one_copy(self._anchors()),
+            grant_types=_one_copy(self._texts(self.top, "grant_types")),
+            scopes=_one_copy(tuple(self._text(self.top, "scope", empty=True).split())),
             resources=self._texts(self.own, "resources", "holdfast."),
             resource_server=self._resource_server(),
             certificate_bound=self._flag(self.top, "tls_client_certificate_bound_access_tokens"),
             token_lifetime=self._lifetime(),
             suspended=self._flag(self.own, "suspended", "holdfast."),
-            policy=self._text(self.own, "policy", "holdfast."),
+            policy=_one_copy(self._text(self.own, "policy", "holdfast.")),
             jwks=self._jwks(),
             **{member: self._optional_text(member) for member in _OPTIONAL_TEXTS},
             accept_expired_certificate="accept_expired_certificate" in self.own
@@ -271,6 +265,16 @@ class _Reader:
         if self.problems:
             raise InvalidClientMetadata(tuple(self.problems))
         return client
+
+    def _owner(self, owner: Mapping[str, Any], path: str) -> Owner:
+        name, account = self._text(owner, "name", path), self._text(owner, "service_account", path)
+        return Owner(
+            namespace=_one_copy(self._text(owner, "namespace", path)),
+            name=name,
+            uid=self._text(owner, "uid", path, empty=True),
+            generation=self._count(owner, "generation", path),
+            service_account=name if account == name else account,
+        )
 
     def _say(self, field: str, expected: str, actual: object) -> None:
         self.problems.append(Problem(field, f"expected {expected}, found {type(actual).__name__} {str(actual)[:80]!r}"))
@@ -369,7 +373,7 @@ class _Reader:
         except ValueError:
             self._say(f"{path}.x5c", "standard base64 of DER", entry.get("x5c"))
             return None
-        return TrustAnchor(der=_one_copy(der), shared=self._flag(entry, "shared", f"{path}."))
+        return TrustAnchor(der=der, shared=self._flag(entry, "shared", f"{path}."))
 
     def _resource_server(self) -> ResourceServer | None:
         path = "holdfast.resource_server"
@@ -386,15 +390,11 @@ class _Reader:
         if not isinstance(value, list) or len(value) > 256:
             self._say(path, "a list of at most 256 entries", value)
             return ()
-        found = []
-        for i, entry in enumerate(value):
-            at = f"{path}[{i}]"
-            of = self._object(entry, at)
-            found.append(
-                AllowedRequester(
-                    namespace=self._text(of, "namespace", f"{at}."),
-                    client=self._text(of, "client", f"{at}."),
-                    scopes=self._texts(of, "scopes", f"{at}."),
-                )
-            )
-        return tuple(found)
+        return tuple([self._requester(self._object(v, f"{path}[{i}]"), f"{path}[{i}].") for i, v in enumerate(value)])
+
+    def _requester(self, of: Mapping[str, Any], path: str) -> AllowedRequester:
+        return AllowedRequester(
+            namespace=self._text(of, "namespace", path),
+            client=self._text(of, "client", path),
+            scopes=self._texts(of, "scopes", path),
+        )
