@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from holdfast.registry.port import RegistryUnavailable, StaleTerm
-from holdfast.registry.records import RegistryDescription
+from holdfast.registry.records import RegistryDescription, TokenSeen
 from holdfast_operator.converge.outcome import Outcome, SweepResult
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.queue import Backoff
@@ -413,6 +414,28 @@ def test_when_the_servers_ca_or_endpoints_change_every_namespace_with_a_client_i
         await asyncio.sleep(5)
 
         assert sorted(key.namespace for _, key in script.passes if key in keys) == ["shop", "web"]
+        await engine.stop()
+
+    run(main)
+
+
+def test_who_gets_a_first_token_is_looked_at_once_and_soon() -> None:
+    async def main() -> None:
+        script = Script()
+        script.listing.objects = {Kind.OAUTH_CLIENT: [client(ORDERS), client(CART)]}
+        engine = await started(script)
+        await asyncio.sleep(5)
+        before = len(script.passes)
+        began, seen = now(), TokenSeen("shop.orders", "shop", "orders", datetime(2026, 1, 1, tzinfo=UTC))
+
+        script.described = replace(DESCRIBED, tokens=(seen,))
+        await asyncio.sleep(30)
+        assert [key for _, key in script.passes[before:]] == [ORDERS]
+        assert script.passes[before][0] - began < 1.5
+
+        script.described = DESCRIBED
+        await asyncio.sleep(30)
+        assert len(script.passes) == before + 1
         await engine.stop()
 
     run(main)

@@ -59,6 +59,7 @@ class FencedRegistry:
         if self._seen is None or self._seen.denials != seen.denials:
             self._thumbprints = None  # ours or not, which of the two sets changed cannot be told
         self._seen = seen
+        self._remembered.got_tokens(seen.tokens)
         return seen
 
     async def described(self) -> RegistryDescription:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from holdfast.registry.records import ClientSummary, StoredClient
+from holdfast.registry.records import ClientSummary, StoredClient, TokenSeen
 
 
 class Remembered:
@@ -45,6 +45,13 @@ class Remembered:
     def note(self, stored: StoredClient) -> None:
         if self._age:
             self._records[stored.metadata.client_id] = stored
+
+    def got_tokens(self, seen: Iterable[TokenSeen]) -> None:
+        """Which changes nothing of a record but when its client last got a token."""
+        for token in seen:
+            stored = self._records.get(token.client_id)
+            if stored is not None and stored.last_token_at != token.at:
+                self._records[token.client_id] = replace(stored, last_token_at=token.at)
 
     def drop(self, client_id: str) -> None:
         self._records.pop(client_id, None)

@@ -270,6 +270,8 @@ class Engine:
                 if await self.registry_watch.needs_sweep():
                     await self.sweep()
                     self.queue.retry_failing_now()
+                for token in self.registry_watch.tokens:
+                    self.queue.add(Key(Kind.OAUTH_CLIENT, token.namespace, token.name))
                 if await self.reconciler.configs_changed():
                     for key in self.index.config_maps():
                         self.queue.add(key)

@@ -5,7 +5,7 @@ Owns what was last seen of it. Must not write. Neighbours: `engine` asks once a 
 
 from typing import Protocol
 
-from holdfast.registry.records import RegistryDescription
+from holdfast.registry.records import RegistryDescription, TokenSeen
 
 
 class Describes(Protocol):
@@ -26,6 +26,8 @@ class RegistryWatch:
         self._writes = -1
         self.reachable: bool | None = None
         """None until it was asked once."""
+        self.tokens: frozenset[TokenSeen] = frozenset()
+        """Who has got a token that was not told at the question before."""
 
     async def needs_sweep(self) -> bool:
         """Ask, remember, compare. Raises RegistryUnavailable."""
@@ -34,6 +36,7 @@ class RegistryWatch:
         seen = await self._source.describe()
         self.reachable = True
         self._seen, self._writes = seen, self._source.writes
+        self.tokens = frozenset(seen.tokens) - frozenset(before.tokens if before else ())
         if before is None or not seen.confirmed or before.instance != seen.instance:
             return True
         changed = (before.digest, before.denials) != (seen.digest, seen.denials)

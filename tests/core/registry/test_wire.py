@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from holdfast.oauth.client_metadata import Problem
 from holdfast.registry import wire
 from holdfast.registry.digest import registry_digest
-from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient
+from holdfast.registry.records import ClientSummary, Endpoints, RegistryDescription, StoredClient, TokenSeen
 from tests.registry_conformance.registrations import a_client
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 ENDPOINTS = Endpoints(issuer="https://a", token_endpoint="https://b/t", introspection_endpoint="https://b/i")
 DESCRIPTION = RegistryDescription(
-    instance="i", revision=3, digest="d", term=7, confirmed=True, endpoints=ENDPOINTS, denials="e"
+    instance="i",
+    revision=3,
+    digest="d",
+    term=7,
+    confirmed=True,
+    endpoints=ENDPOINTS,
+    denials="e",
+    token_lifetime=120,
+    tokens=(TokenSeen("shop.orders", "shop", "orders", AT),),
 )
 READERS: list[Callable[[object], Any]] = [
     wire.description_from_json,
@@ -39,11 +47,22 @@ def test_a_description_survives() -> None:
     assert wire.description_from_json(_through(wire.description_to_json(DESCRIPTION))) == DESCRIPTION
 
 
-def test_a_description_of_an_older_server_denies_nothing() -> None:
+def test_a_description_of_an_older_server_denies_nothing_and_has_no_news() -> None:
     value = _through(wire.description_to_json(DESCRIPTION))
-    del value["denials"]
+    for member in ("denials", "token_lifetime", "tokens"):
+        del value[member]
 
-    assert wire.description_from_json(value).denials == ""
+    found = wire.description_from_json(value)
+
+    assert (found.denials, found.token_lifetime, found.tokens) == ("", 300, ())
+
+
+@pytest.mark.parametrize("tokens", [1, [1], [["a", "b", "c"]], [["a", "b", "c", "yesterday"]]])
+def test_news_that_cannot_be_read_are_refused(tokens: object) -> None:
+    value = {**_through(wire.description_to_json(DESCRIPTION)), "tokens": tokens}
+
+    with pytest.raises(wire.WireError):
+        wire.description_from_json(value)
 
 
 def test_denials_survive() -> None:
