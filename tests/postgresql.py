@@ -120,6 +120,20 @@ class PostgresqlServer:
     def drop_database(self, url: str) -> None:
         self.sql(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
+    def dump(self, url: str) -> Path:
+        """All of a database, by `pg_dump`."""
+        file = self._folder / f"{uuid4().hex}.dump"
+        self._run("pg_dump", "--format=custom", f"--file={file}", f"--dbname={self._plain(url)}")
+        return file
+
+    def load(self, url: str, dump: Path) -> None:
+        """What `dump` wrote in the place of what is in the database, by `pg_restore`."""
+        self._run("pg_restore", "--clean", "--if-exists", "--exit-on-error", f"--dbname={self._plain(url)}", str(dump))
+
+    def _plain(self, url: str) -> str:
+        """As PostgreSQL's own programs take it."""
+        return url.replace("postgresql+asyncpg://", "postgresql://")
+
     def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
             [programs() / program, *arguments], capture_output=True, text=True, timeout=60, cwd=self._folder, **self._user

@@ -38,8 +38,12 @@ class AssertingClient:
         return client(self.client_id, anchors=[], **(method | changes))
 
     def form(self, server: RunningServer, **form: str) -> dict[str, str]:
+        return self.form_for(server.issuer, **form)
+
+    def form_for(self, issuer: str, **form: str) -> dict[str, str]:
+        """With a new assertion for this issuer."""
         now = int(system_clock().timestamp())
-        claims = {"iss": self.client_id, "sub": self.client_id, "aud": server.issuer, "jti": str(uuid.uuid4()),
+        claims = {"iss": self.client_id, "sub": self.client_id, "aud": issuer, "jti": str(uuid.uuid4()),
                   "iat": now, "exp": now + 60}  # fmt: skip
         assertion = jwt.PyJWS().encode(json.dumps(claims).encode(), self._key, "ES256", {"kid": "one", "typ": "JWT"})
         return {"client_id": self.client_id, "client_assertion_type": TYPE, "client_assertion": assertion, **form}

@@ -8,9 +8,9 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ import httpx
 from pydantic import SecretStr
 
 from holdfast.oauth.client_metadata import ClientMetadata
+from holdfast.policy.model import EffectivePolicy
 from holdfast_authserver.registry.keeper import RegistryKeeper
 from tests.authserver.registry.waiting import until
 from tests.authserver.running import POLICY, MovingClock, settings_in, spiffe_id, token_form
 from tests.core.x509.authority import Authority, Issued
 
+SERVER = (sys.executable, "-m", "holdfast_authserver.server")
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 
@@ -79,16 +81,17 @@ def _text(value: object) -> str:
 
 
 @asynccontextmanager
-async def started(folder: Path, *, name: str = "server", **settings: Any) -> AsyncIterator[ServerProcess]:
+async def started(
+    folder: Path, *, name: str = "server", command: Sequence[str] = SERVER, **settings: Any
+) -> AsyncIterator[ServerProcess]:
     """Until it serves; ended at the end, whatever became of it."""
     server_ca = Authority.root("CN=Server Root")
     own = folder / name
     own.mkdir()
     log = own / "stderr"
     with log.open("wb") as stderr:
-        command = [sys.executable, "-m", "holdfast_authserver.server"]
         process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-            command, env=environment(own, server_ca, **settings), stderr=stderr
+            [*command], env=environment(own, server_ca, **settings), stderr=stderr
         )
     server = ServerProcess(process, log, server_ca)
     workers: list[int] = []
@@ -117,7 +120,6 @@ async def registering(url: str) -> AsyncIterator["Registering"]:
     keeper = await RegistryKeeper.open(url, MovingClock())
     try:
         term = await keeper.writer.open_term("tests")
-        await keeper.writer.put_policy(POLICY, term=term)
         await keeper.writer.confirm(term=term)
         yield Registering(keeper, term)
     finally:
@@ -129,8 +131,9 @@ class Registering:
     keeper: RegistryKeeper
     term: int
 
-    async def put(self, client: ClientMetadata) -> None:
-        await self.keeper.writer.put_client(client, term=self.term)
+    async def put(self, client: ClientMetadata, policy: EffectivePolicy = POLICY) -> None:
+        await self.keeper.writer.put_policy(policy, term=self.term)
+        await self.keeper.writer.put_client(replace(client, policy=policy.hash), term=self.term)
 
 
 class Caller:

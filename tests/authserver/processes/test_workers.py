@@ -51,6 +51,22 @@ async def test_two_workers_serve_on_the_same_ports_and_follow_a_change_within_a_
         assert 200 not in refused
 
 
+async def test_the_flag_of_the_command_starts_workers_whatever_the_environment_says(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "holdfast_cli.main", "authserver", "--workers", "2")
+    async with started(tmp_path, command=command, workers=1) as server:
+        assert len(server.children()) == 2
+        assert 'worker="1"' in (await server.operations("/metrics")).text
+
+
+@pytest.mark.parametrize("value", ["0", "257", "two"])
+def test_a_number_of_workers_that_cannot_be_is_told_by_its_flag(value: str) -> None:
+    command = [sys.executable, "-m", "holdfast_cli.main", "authserver", "--workers", value]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2
+    assert "--workers" in done.stderr
+
+
 async def test_a_worker_that_is_killed_is_replaced_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     caller = Caller(tmp_path)
     url = _sqlite(tmp_path)
