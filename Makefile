@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench soak clean
+.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench bench-short soak clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -54,6 +54,9 @@ fuzz: setup  ## feed the parsers for SECONDS each (default 60), guided by the co
 
 bench: setup  ## beside node-oidc-provider and the least this stack can cost; the table goes to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks --write
+
+bench-short: setup  ## a token against the least it can cost, half a minute: what a pipeline can hold on to
+	$(BIN)/python -m benchmarks --short
 
 soak: setup  ## the server at saturation for MINUTES (default 10) while registry, keys and certificates change
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
