@@ -107,7 +107,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     running.push_async_callback(registry.close)
     store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
     elector = Elector(store, identity, system_clock)
-    mirror = Mirror(KubernetesCluster(api, identity, lambda: elector.leading))
+    mirror = Mirror(KubernetesCluster(api, identity, lambda: elector.leading, settings.watch_namespaces))
     reconciler = Reconciler(
         mirror,
         registry,
@@ -138,7 +138,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     _show(metrics, engine, elector)
     _show_approver(metrics, approver)
     return _Parts(
-        shell=Shell(_sink(mirror, engine, metrics, approver, holders)),
+        shell=Shell(_sink(mirror, engine, metrics, approver, holders), namespaces=settings.watch_namespaces),
         engine=engine,
         elector=elector,
         leadership=Leadership(elector, engine, reconciler.abandon_term, stores.warm, beside=(approver.run,)),

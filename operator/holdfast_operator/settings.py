@@ -14,6 +14,7 @@ from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.settings_file import ProcessSettings, https_url
 
 _OBJECT = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 
 
@@ -45,6 +46,12 @@ class Settings(ProcessSettings):
     """SPIFFE trust domain of the certificates that are asked for."""
     cluster_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
     """DNS domain of the cluster."""
+
+    watch_namespaces: Annotated[
+        tuple[Annotated[str, Field(max_length=63, pattern=_LABEL)], ...], NoDecode, BeforeValidator(_listed)
+    ] = ()
+    """Namespaces, with commas between, whose objects are looked at; empty: all. Of the others nothing is read, not even a
+    ConfigMap that a policy names."""
 
     approver_issuers: Annotated[
         tuple[Annotated[str, Field(max_length=253, pattern=_DOMAIN)], ...], NoDecode, BeforeValidator(_listed)

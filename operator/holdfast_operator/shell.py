@@ -15,6 +15,7 @@ from typing import Any
 import kopf
 
 from holdfast_operator.engine.index import FOLLOWED
+from holdfast_operator.reconcile.permission import on
 from holdfast_operator.reconcile.ports import Kind, Object
 
 EventSink = Callable[[Kind, Object, bool], None]
@@ -24,11 +25,14 @@ _QUIET_LOGGERS = ("kopf.objects", "kopf.activities", "kopf._core", "kopf._cogs")
 """kopf tells of every event; what matters of it comes as a warning."""
 
 
-class Shell:
-    """Watches kinds in all namespaces, from `start` until `stop`."""
+PERMISSIONS = tuple(on(kind, "list", "watch") for kind in FOLLOWED)
 
-    def __init__(self, sink: EventSink, kinds: Iterable[Kind] = FOLLOWED) -> None:
-        self._sink, self._kinds = sink, tuple(kinds)
+
+class Shell:
+    """Watches kinds, from `start` until `stop`: in `namespaces`, or in all of them where none is named."""
+
+    def __init__(self, sink: EventSink, kinds: Iterable[Kind] = FOLLOWED, namespaces: Iterable[str] = ()) -> None:
+        self._sink, self._kinds, self._namespaces = sink, tuple(kinds), tuple(namespaces)
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -63,10 +67,24 @@ class Shell:
             registry=_registry(self._sink, self._kinds),
             settings=_settings(),
             standalone=True,
-            clusterwide=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
             stop_flag=self._stop,
             ready_flag=self._ready,
         )
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """kopf copies each object to tell later what has changed in it, which nobody asks: half of what an event costs."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing: no object is written to."""
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -74,6 +92,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # needs no rights on CRDs and namespaces; the CRDs are installed first
     settings.peering.standalone = True  # peers of equal priority pause one another; our Lease decides
     settings.posting.enabled = False  # events are ours, on transitions only
+    settings.persistence.diffbase_storage = _NoDifferences()
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 290  # below the five minutes after which idle connections are cut
     settings.watching.client_timeout = 300

@@ -8,6 +8,7 @@ Neighbours: `plane` (the control plane), `pods` (Deployments as processes).
 
 import argparse
 import base64
+import contextlib
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,13 +27,15 @@ from typing import Any, Self
 import yaml
 
 from tests.controlplane.plane import certmanager
-from tests.controlplane.plane.plane import ControlPlane
+from tests.controlplane.plane.plane import ControlPlane, KubectlError
 from tests.controlplane.plane.ports import free_ports
 from tests.controlplane.pods import Pod, container_of
 from tools.generate_install import NAMESPACE, render
 
 WEBHOOKS = "ValidatingWebhookConfiguration"
 AUTHSERVER, OPERATOR, INJECTOR = "holdfast-authserver", "holdfast-operator", "holdfast-injector"
+WATCHED = "operator.watchNamespaces"
+"""The value whose namespaces have to be there before the chart: `{one,two}`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,20 @@ class LocalCluster:
     @property
     def operator(self) -> Pod:
         return self.pods[OPERATOR]
+
+    def replica(self, name: str) -> Pod:
+        """One more operator, started, with a token and an identity of its own; it is stopped with the rest."""
+        overrides = self._overrides(OPERATOR) | {
+            "KUBECONFIG": str(self.plane.service_account_kubeconfig(NAMESPACE, OPERATOR, name)),
+            "HOLDFAST_IDENTITY": name,
+            "HOLDFAST_OPS_PORT": str(*free_ports(1)),
+        }
+        pod = Pod(self.operator.container, self.root / name, self.kubectl, overrides)
+        self.pods[name] = pod
+        pod.start()
+        ready = functools.partial(answers, f"http://127.0.0.1:{overrides['HOLDFAST_OPS_PORT']}/readyz")
+        pod.process.wait_until(ready)
+        return pod
 
     @property
     def injector(self) -> Pod:
@@ -145,7 +162,9 @@ class LocalCluster:
         self.stop()
 
     def _install(self) -> None:
-        self.kubectl("create", "namespace", NAMESPACE)
+        for name in (NAMESPACE, *self._values.get(WATCHED, "").strip("{}").split(",")):
+            if name:
+                self.kubectl("create", "namespace", name)
         objects = [o for o in yaml.safe_load_all(self._rendered()) if o]
         deployments = [o for o in objects if o["kind"] == "Deployment"]
         self._webhooks = [o for o in objects if o["kind"] == WEBHOOKS]
@@ -204,6 +223,34 @@ class LocalCluster:
             path = webhook["clientConfig"]["service"]["path"]
             webhook["clientConfig"] = {"url": f"https://127.0.0.1:{self.ports.webhook}{path}", "caBundle": bundle}
         self.plane.apply(self._webhooks)
+
+    @contextlib.contextmanager
+    def webhooks_off(self) -> Iterator[None]:
+        """Nobody refuses before the operator and the server do: as where webhooks were switched off."""
+        names = [configuration["metadata"]["name"] for configuration in self._webhooks]
+        self.kubectl("delete", WEBHOOKS, *names)
+        self._await_webhooks(are_on=False)
+        try:
+            yield
+        finally:
+            self.plane.apply(self._webhooks)
+            self._await_webhooks(are_on=True)
+
+    def _await_webhooks(self, *, are_on: bool, seconds: float = 15) -> None:
+        """Until the API server has heard of the change, as a client shows that every policy would refuse."""
+        spec = {"clientId": "nobodys.client", "certificate": {"issuerRef": {"name": "none"}}}
+        metadata = {"name": "rehearsed", "namespace": "default"}
+        rehearsed = {"apiVersion": "holdfast.dev/v1alpha1", "kind": "OAuthClient", "metadata": metadata, "spec": spec}
+        deadline = time.monotonic() + seconds
+        while self._is_refused(rehearsed) is not are_on:
+            assert time.monotonic() < deadline, f"the webhooks are still {'off' if are_on else 'on'}"
+
+    def _is_refused(self, obj: Mapping[str, Any]) -> bool:
+        try:
+            self.kubectl("create", "--dry-run=server", "--filename=-", input=json.dumps(obj))
+        except KubectlError:
+            return True
+        return False
 
 
 def _policy(policy: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,12 @@ class Pod:
         self.process.signal(signal.SIGKILL)
         return pid
 
+    def crash(self) -> None:
+        """SIGKILL; it stays down until `start`."""
+        self._wanted.clear()
+        self.process.signal(signal.SIGKILL)
+        self._stopped.wait(5)
+
     def stop(self) -> None:
         """SIGTERM, SIGKILL after ten seconds; it stays down until `start`."""
         if self._wanted.is_set():

@@ -35,11 +35,22 @@ log = logging.getLogger(__name__)
 class KubernetesCluster:
     """Plain dicts over one shared connection."""
 
-    def __init__(self, api: KubernetesApi, instance: str, may_write: Callable[[], bool] = lambda: True) -> None:
-        """`instance`: who reports events, such as the pod's name. `may_write`: whether this replica holds the Lease."""
-        self._api, self._instance, self._may_write = api, instance, may_write
+    def __init__(
+        self,
+        api: KubernetesApi,
+        instance: str,
+        may_write: Callable[[], bool] = lambda: True,
+        namespaces: Sequence[str] = (),
+    ) -> None:
+        """`instance`: who reports events, such as the pod's name. `may_write`: whether this replica holds the Lease.
+
+        `namespaces`: those that are there for this installation; none: all.
+        """
+        self._api, self._instance, self._may_write, self._namespaces = api, instance, may_write, tuple(namespaces)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        if kind.namespaced and self._namespaces and namespace not in self._namespaces:
+            return None  # nothing of it may be read
         try:
             found: Object = await self._api.call("GET", path_of(kind, namespace, name))
         except NotFound:
@@ -50,17 +61,28 @@ class KubernetesCluster:
         return [obj async for obj in self.each(kind, namespace, labels)]
 
     async def each(
-        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None, *, name: str = ""
     ) -> AsyncIterator[Object]:
-        """What `list` answers, with a page of it in memory at a time. Raises ClusterUnavailable."""
-        query = {"limit": str(PAGE)}
+        """What `list` answers, or the one of that name, with a page in memory at a time. Raises ClusterUnavailable."""
+        query = {"fieldSelector": f"metadata.name={name}"} if name else {}
         if labels:
             query["labelSelector"] = ",".join(f"{k}={v}" for k, v in labels.items())
+        for place in self._places(kind, namespace):
+            async for item in self._pages(kind, place, query):
+                # A list leaves these out of its items.
+                yield {"apiVersion": kind.api_version, "kind": kind.kind, **item}
+
+    def _places(self, kind: Kind, namespace: str | None) -> tuple[str | None, ...]:
+        if not kind.namespaced or not self._namespaces:
+            return (namespace,)
+        return self._namespaces if namespace is None else tuple(n for n in self._namespaces if n == namespace)
+
+    async def _pages(self, kind: Kind, namespace: str | None, query: Mapping[str, str]) -> AsyncIterator[Object]:
+        query = {**query, "limit": str(PAGE)}
         while True:
             page = await self._page(path_of(kind, namespace), query, kind)
             for item in page["items"]:
-                # A list leaves these out of its items.
-                yield {"apiVersion": kind.api_version, "kind": kind.kind, **item}
+                yield item
             following = page["metadata"].get("continue")
             if not following:
                 return

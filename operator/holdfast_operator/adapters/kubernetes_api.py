@@ -4,14 +4,15 @@ Owns configuration, paths, time limits and the mapping of HTTP to the port's err
 written. Neighbours: `kubernetes` and `lease_store` speak through it.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
+from urllib.request import getproxies
 
 import aiohttp
+import orjson
 from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
 
@@ -43,17 +44,19 @@ class KubernetesApi:
         self._connection = connection
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None) -> Self:
+    async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
         """To the API server of `kubeconfig`, of KUBECONFIG, of the cluster it runs in, or of ~/.kube/config.
 
-        Raises NotConfigured.
+        `context`: of that file; None: its current one. Raises NotConfigured.
         """
         settings = client.Configuration()
         try:
-            await _load(settings, kubeconfig)
+            await _load(settings, kubeconfig, context)
         except (ConfigException, OSError, ValueError) as error:
             raise NotConfigured(f"no API server: {error}") from error
         settings.connection_pool_maxsize = 64
+        # Looked for once: aiohttp else reads ~/.netrc twice for each request, in a thread.
+        settings.client_session_kwargs = {"trust_env": bool(getproxies())}
         connection = client.ApiClient(configuration=settings)
         connection.user_agent = f"holdfast-operator/{__version__}"
         return cls(connection)
@@ -87,19 +90,19 @@ class KubernetesApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterUnavailable(f"the API server cannot be reached: {error or type(error).__name__}") from error
         if 200 <= answer.status < 300:
-            return json.loads(text)
+            return orjson.loads(text)
         raise _meaning(method, path, answer.status, text, answer.headers.get("Retry-After"))
 
 
-async def _load(settings: client.Configuration, kubeconfig: Path | None) -> None:
+async def _load(settings: client.Configuration, kubeconfig: Path | None, context: str | None = None) -> None:
     named = kubeconfig or os.environ.get("KUBECONFIG")
-    if named is None and os.path.exists(_TOKEN):  # noqa: ASYNC240  one look at the start
+    if named is None and context is None and os.path.exists(_TOKEN):  # noqa: ASYNC240  one look at the start
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     else:
         file = str(named) if named else os.path.expanduser("~/.kube/config")  # noqa: ASYNC240
         if named is None and not os.path.exists(file):  # noqa: ASYNC240
             raise ConfigException(f"set KUBECONFIG, or run in a cluster (looked for {_TOKEN} and {file})")
-        await config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]
+        await config.load_kube_config(config_file=file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
 
 
 def _meaning(method: str, path: str, status: int, text: bytes | str, retry_after: str | None) -> Exception:
@@ -118,7 +121,7 @@ def _meaning(method: str, path: str, status: int, text: bytes | str, retry_after
 
 def _message(text: bytes | str) -> str:
     try:
-        return str(json.loads(text).get("message"))[:1000]
+        return str(orjson.loads(text).get("message"))[:1000]
     except (ValueError, AttributeError):
         return str(text)[:200]
 

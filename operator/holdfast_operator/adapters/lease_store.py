@@ -1,13 +1,20 @@
 """The Lease as an object of `coordination.k8s.io/v1`, replaced whole under its resourceVersion.
 
-Must not decide who may have it: `engine.lease` does. RBAC: create, and get and update by name.
+Must not decide who may have it: `engine.lease` does.
 """
 
 from datetime import UTC, datetime
 
 from holdfast_operator.adapters.kubernetes_api import Json, KubernetesApi, NotFound, resource_path
 from holdfast_operator.engine.lease import LeaseRecord
+from holdfast_operator.reconcile.permission import Permission
 from holdfast_operator.reconcile.ports import Conflict, Object
+
+_LEASES = {"group": "coordination.k8s.io", "resource": "leases"}
+PERMISSIONS = (
+    Permission(**_LEASES, verbs=("create",), namespaced=True, why="RBAC cannot name an object that is about to be created"),
+    Permission(**_LEASES, verbs=("get", "update"), namespaced=True, name="lease_name"),
+)
 
 _FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 

@@ -29,12 +29,32 @@ from holdfast_operator.engine.queue import Backoff, WorkQueue
 from holdfast_operator.reconcile.approval import APPROVER, guarded_issuer, is_approved_by_cert_manager, is_decided
 from holdfast_operator.reconcile.conditions import MAX_MESSAGE
 from holdfast_operator.reconcile.issued import timestamp
+from holdfast_operator.reconcile.permission import Permission, on
 from holdfast_operator.reconcile.ports import Cluster, ClusterError, ClusterUnavailable, Conflict, Key, Kind, Object
 
 log = logging.getLogger(__name__)
 
 WORKERS = 4  # cert-manager makes a key and several writes for each request, so these are never what is waited for
 PASS_LIMIT = 30.0  # seconds; every call in a pass has a shorter limit of its own
+
+PERMISSIONS = (
+    on(
+        Kind.CERTIFICATE_REQUEST,
+        "patch",
+        subresource="status",
+        why="the conditions Approved and Denied",
+        only_with="approver_issuers",
+    ),
+    Permission(
+        group=Kind.CERTIFICATE_REQUEST.group,
+        resource="signers",
+        verbs=("approve",),
+        namespaced=False,
+        why="asked by cert-manager's webhook when those conditions are set",
+        name="approver_issuers",
+        only_with="approver_issuers",
+    ),
+)
 
 Observer = Callable[[str, str], None]
 """Told of each decision that was written: `approved` or `denied`, and the reason."""
@@ -169,7 +189,6 @@ class Approver:
             self._observer("approved", APPROVER)
             return
         log.warning("CertificateRequest %s: denied, %s: %s", name, verdict.reason, verdict.message)
-        self._observer("denied", str(verdict.reason))
         await self._cluster.record_event(
             Kind.CERTIFICATE_REQUEST,
             request,
@@ -177,3 +196,4 @@ class Approver:
             reason=str(Reason.CERTIFICATE_REQUEST_DENIED),
             message=f"{verdict.reason}: {verdict.message}",
         )
+        self._observer("denied", str(verdict.reason))

@@ -26,8 +26,20 @@ from holdfast_operator.reconcile.names import client_id_of
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
 from holdfast_operator.reconcile.ports import Cluster, Conflict, Kind, Object, Rejected
 
+from holdfast_operator.reconcile.permission import on
 
 class Execution:
+PERMISSIONS = (
+    on(Kind.OAUTH_CLIENT, "patch", why="its finalizer"),
+    on(Kind.CERTIFICATE, "create", "patch", "delete", why="server-side apply creates as well"),
+    on(
+        Kind.CERTIFICATE,
+        "patch",
+        subresource="status",
+        why="to have one issued once more, where cert-manager took over a Secret without issuing",
+    ),
+)
+
     """Carries out what plans ask for."""
 
     def __init__(self, cluster: Cluster, registry: FencedRegistry, denials: Denials) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 import orjson
 
 from holdfast_operator.converge.shelf import Place, Shelf, place_of, version_of
+from holdfast_operator.reconcile.permission import on
 from holdfast_operator.reconcile.ports import Cluster, Conflict, Kind, Object
 
 MIRRORED = (
@@ -28,6 +29,7 @@ MIRRORED = (
 """Kinds that are known whole."""
 _FEW = frozenset({Kind.NAMESPACE, Kind.MTLS_POLICY})
 """Kinds whose objects every pass looks at: they are kept parsed as well."""
+PERMISSIONS = (*(on(kind, "list") for kind in MIRRORED), on(Kind.CONFIG_MAP, "get"))
 CONFIG_MAP_AGE = 600.0
 """Seconds for which a ConfigMap is believed where no event says that it changed."""
 
@@ -35,8 +37,8 @@ CONFIG_MAP_AGE = 600.0
 class Pages(Cluster, Protocol):
     """A cluster that lists without holding everything at once."""
 
-    def each(self, kind: Kind, namespace: str | None = None) -> AsyncIterator[Object]:
-        """Every object of a kind, page by page. Raises ClusterUnavailable."""
+    def each(self, kind: Kind, namespace: str | None = None, *, name: str = "") -> AsyncIterator[Object]:
+        """Every object of a kind, or the one of that name, page by page. Raises ClusterUnavailable."""
 
 
 OnWrite = Callable[[Kind, Object, bool], None]
@@ -100,7 +102,7 @@ class Mirror:
         if kind is Kind.CONFIG_MAP:
             return await self._config_map((namespace, name))
         if kind not in self._whole:
-            return await self._cluster.get(kind, namespace, name)
+            return await self._one(kind, (namespace, name))
         return self._shelves[kind].get((namespace, name))
 
     async def list(
@@ -151,13 +153,21 @@ class Mirror:
         return obj
 
     async def _look_again(self, kind: Kind, place: Place) -> None:
-        found = await self._cluster.get(kind, *place)
         if kind is Kind.CONFIG_MAP:
             self._config_maps.pop(place, None)
-        elif found is None:
+            return
+        found = await self._one(kind, place)
+        if found is None:
             self._shelves[kind].drop(place)
         else:
             self.observe(kind, found)
+
+    async def _one(self, kind: Kind, place: Place) -> Object | None:
+        """Live, as a listing of one: who lists and watches a kind needs no other verb to read it."""
+        namespace, name = place
+        async for found in self._cluster.each(kind, namespace or None, name=name):
+            return found
+        return None
 
     async def _config_map(self, place: Place) -> Object | None:
         at, text = self._config_maps.get(place, (None, None))

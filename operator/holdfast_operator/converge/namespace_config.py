@@ -11,12 +11,17 @@ from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.outcome import Outcome
 from holdfast_operator.converge.server_ca import ServerCa
 from holdfast_operator.reconcile.namespace_config import Remove, ServerConfig, Write, config_map, judge
+from holdfast_operator.reconcile.permission import on
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
 
 log = logging.getLogger(__name__)
 
 UNREADABLE_RETRY = 5.0
 """Seconds until the CA's file is looked at again."""
+PERMISSIONS = (
+    on(Kind.CONFIG_MAP, "create", why="RBAC cannot name an object that is about to be created"),
+    on(Kind.CONFIG_MAP, "patch", "delete", name="config_map_name"),
+)
 
 
 class NamespaceConfigs:

@@ -6,7 +6,14 @@ Owns how both are written, for every kind. Must not decide what they say (`recon
 from collections.abc import Iterable
 
 from holdfast_operator.reconcile.actions import Event, Plan
+from holdfast_operator.reconcile.permission import Permission, on
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+
+PERMISSIONS = (
+    on(Kind.OAUTH_CLIENT, "patch", subresource="status"),
+    on(Kind.MTLS_POLICY, "patch", subresource="status"),
+    Permission(group="events.k8s.io", resource="events", verbs=("create",), namespaced=True),
+)
 
 
 async def write_status(cluster: Cluster, kind: Kind, obj: Object, planned: Plan) -> bool:

@@ -14,6 +14,7 @@ from holdfast.api.v1alpha1.oauth_client import ConfigMapKey
 from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast.x509.chain import PathError, check_trust_anchor
+from holdfast_operator.reconcile.authorities import authority
 from holdfast_operator.reconcile.authority_bundle import BundleError, read_authorities
 from holdfast_operator.reconcile.finding import Finding, stalled, waiting
 from holdfast_operator.reconcile.issued import timestamp
@@ -96,7 +97,7 @@ def _ages(bundle: tuple[Certificate, ...], now: datetime) -> str:
 
 def last_end(anchors: tuple[TrustAnchor, ...]) -> datetime:
     """When the last of them expires."""
-    return max(Certificate.from_der(anchor.der).not_after for anchor in anchors)
+    return max(authority(anchor.der).not_after for anchor in anchors)
 
 
 def _where(reference: ConfigMapKey) -> str:

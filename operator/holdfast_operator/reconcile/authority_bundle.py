@@ -5,6 +5,7 @@ may be a secret. Pure. Neighbours: `anchors` and `policy_sources` say where it w
 """
 
 import re
+from functools import lru_cache
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
@@ -23,6 +24,7 @@ class BundleError(ValueError):
         super().__init__(message)
 
 
+@lru_cache(maxsize=256)  # every pass over every client reads its anchors, and few bundles serve many
 def read_authorities(data: bytes) -> tuple[Certificate, ...]:
     """Every certificate of the bundle, each one that can be a trust anchor. Raises BundleError."""
     if _PRIVATE_KEY.search(data):

@@ -15,7 +15,7 @@ from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.oauth.jwks import Jwk, JwkError
 from holdfast.policy.evaluate import allowed_anchors
 from holdfast.policy.model import EffectivePolicy, Policy
-from holdfast.x509.certificate import Certificate, CertificateError, PeerCertificate
+from holdfast.x509.certificate import CertificateError, PeerCertificate
 from holdfast.x509.chain import PathError, verify_path
 from holdfast.x509.leaf import issues_certificates
 from holdfast.x509.subject import SubjectMismatch, verify_subject
@@ -27,6 +27,7 @@ from holdfast_operator.reconcile.anchors import (
     last_end,
     own_anchors,
 )
+from holdfast_operator.reconcile.authorities import authority
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
 from holdfast_operator.reconcile.former_authority import NONE, FormerAuthority, former_authority
@@ -290,7 +291,7 @@ def _check_path(issued: Issued, anchors: Anchors, observed: Observed) -> None:
     peer = PeerCertificate(issued.leaf, issued.chain)
     at = max(observed.now, issued.leaf.not_before)  # a clock slightly behind the issuer's says nothing about the path
     try:
-        verify_path(peer, [Certificate.from_der(a.der) for a in anchors], at=at)
+        verify_path(peer, [authority(a.der) for a in anchors], at=at)
     except PathError as error:
         message = f"the certificate does not lead to the client's trust anchors: {error}; correct issuer or trustAnchors"
         raise Unusable(stalled(Reason.CERTIFICATE_INVALID, message)) from None

@@ -12,7 +12,17 @@ from holdfast.policy.certificate import default_bits, default_duration
 from holdfast.policy.model import EffectivePolicy
 from holdfast.x509.subject import SubjectKind, SubjectRule
 from holdfast_operator.reconcile.names import CLIENT_LABEL, owner_reference
+from holdfast_operator.reconcile.permission import on
 from holdfast_operator.reconcile.ports import Kind, Object
+
+PERMISSIONS = (
+    on(
+        Kind.OAUTH_CLIENT,
+        "update",
+        subresource="finalizers",
+        why="a Certificate's blockOwnerDeletion, where the admission plugin for it is on",
+    ),
+)
 
 KEPT_REQUESTS = 2
 """The request before the current one tells what a renewal has replaced, which may still be in use."""

@@ -7,16 +7,16 @@ a URI. Owns the words; nothing is refused for it. Pure. Neighbour: `holdfast.x50
 from collections.abc import Iterable
 
 from holdfast.oauth.client_metadata import TrustAnchor
-from holdfast.x509.certificate import Certificate
 from holdfast.x509.constraints import leaves_open
 from holdfast.x509.subject import SubjectRule
+from holdfast_operator.reconcile.authorities import authority
 
 
 def open_names(anchors: Iterable[TrustAnchor], subject: SubjectRule | None) -> str:
     """What a condition says of it; empty where there is nothing to say."""
     if subject is None:
         return ""
-    cas = (Certificate.from_der(anchor.der) for anchor in anchors)
+    cas = (authority(anchor.der) for anchor in anchors)
     found = [ca.subject.text[:120] or ca.x5t_s256 for ca in cas if leaves_open(ca, subject.kind)]
     if not found:
         return ""

@@ -17,11 +17,11 @@ from holdfast.api.v1alpha1.convert import parse_mtls_policy, to_policy
 from holdfast.oauth.client_metadata import TrustAnchor, anchor_name
 from holdfast.policy.model import AllowedSubjects, EffectivePolicy, Policy, PolicyMode
 from holdfast.policy.resolve import enforced, resolve
-from holdfast.x509.certificate import Certificate
 from holdfast.x509.patterns import parse_subject_pattern
 from holdfast.x509.subject import SubjectKind, SubjectRuleError
 from holdfast_operator.reconcile import selectors
 from holdfast_operator.reconcile.anchors import Unusable
+from holdfast_operator.reconcile.authorities import authority
 from holdfast_operator.reconcile.finding import Finding, stalled
 from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.policy_sources import (
@@ -203,12 +203,7 @@ def policy_anchors(
 
 def pinned_keys(policies: Iterable[PolicyInForce]) -> frozenset[str]:
     """SHA-256 of the public key of every anchor that an enforced policy names: it is shared wherever it is written."""
-    return frozenset(_key_of(der) for p in policies if p.enforced for der in p.anchors)
-
-
-@lru_cache(maxsize=1024)  # every pass over every client asks for those of all policies
-def _key_of(der: bytes) -> str:
-    return Certificate.from_der(der).spki_sha256
+    return frozenset(authority(der).spki_sha256 for p in policies if p.enforced for der in p.anchors)
 
 
 def _last_accepted(obj: Object) -> Mapping[str, Any] | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
+_CREDENTIAL = "authentication.kubernetes.io/credential-id"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -22,6 +24,8 @@ class Request:
     namespace: str
     name: str
     status: int
+    credential: str
+    """Which token the user came with, where it was one."""
 
     @property
     def is_write(self) -> bool:
@@ -47,7 +51,12 @@ def _request(event: dict[str, object]) -> Request:
         namespace=str(reference.get("namespace", "")),
         name=str(reference.get("name", "")),
         status=int(str(_mapping(event.get("responseStatus")).get("code", 0))),
+        credential=" ".join(_listed(_mapping(_mapping(event.get("user")).get("extra")).get(_CREDENTIAL))),
     )
+
+
+def _listed(value: object) -> list[str]:
+    return [str(entry) for entry in value] if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> dict[str, object]:

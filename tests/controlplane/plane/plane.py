@@ -106,10 +106,13 @@ class ControlPlane:
         make = certmanager.guarded if on else certmanager.unguarded
         self.apply(make(self.binaries, self.root))
 
-    def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """A kubeconfig that is that ServiceAccount, by a token from the TokenRequest API; it has to exist."""
+    def service_account_kubeconfig(self, namespace: str, name: str, holder: str = "") -> Path:
+        """A kubeconfig that is that ServiceAccount, by a token from the TokenRequest API; it has to exist.
+
+        `holder`: for whom, where several have tokens of their own.
+        """
         token = self.kubectl_run("create", "token", name, f"--namespace={namespace}", f"--duration={_TOKEN_HOURS}h")
-        path = self.root / f"{namespace}.{name}.kubeconfig"
+        path = self.root / f"{namespace}.{name}{holder and '.'}{holder}.kubeconfig"
         user = f"system:serviceaccount:{namespace}:{name}"
         return kubeconfig.with_token(path, self.url, self.ca_file, user, token.strip())
 
