@@ -46,6 +46,7 @@ from holdfast_operator.reconcile.issued import (
 from holdfast_operator.reconcile.names import was_a_namesakes
 from holdfast_operator.reconcile.observed import Observed
 from holdfast_operator.reconcile.open_names import open_names
+from holdfast_operator.reconcile.own_keys import judge_own_keys
 from holdfast_operator.reconcile.ports import Kind, Object
 from holdfast_operator.reconcile.publishing import Leaf, first_end, rotation, told
 from holdfast_operator.reconcile.registration import is_of_this_life, own_record
@@ -94,7 +95,7 @@ def judge_certificate(observed: Observed, request: ClientRequest, ruled: Ruled) 
     """The client's own anchors, or the walk through cert-manager."""
     wanted = request.client.spec.certificate
     if request.by_keys:
-        return _walked(observed, request, wanted, (), ruled) if wanted else _OWN_KEYS
+        return _walked(observed, request, wanted, (), ruled) if wanted else _own_keys(observed, request)
     try:
         own = own_anchors(request.anchor_references, observed.config_maps, observed.shared_keys, observed.now)
         if wanted is None:
@@ -107,7 +108,10 @@ def judge_certificate(observed: Observed, request: ClientRequest, ruled: Ruled) 
         return CertificateVerdict(finding=error.finding, anchors=error.anchors, requeue_after=again)
 
 
-_OWN_KEYS = CertificateVerdict(finding=fine(Reason.OWN_KEYS, "the client is known by keys of its own"))
+def _own_keys(observed: Observed, request: ClientRequest) -> CertificateVerdict:
+    own = judge_own_keys(request, observed.now)
+    again = None if own.judge_again is None else (own.judge_again - observed.now).total_seconds()
+    return CertificateVerdict(finding=own.finding, status=own.status, requeue_after=again)
 
 
 def _brought_along(observed: Observed, request: ClientRequest, own: Anchors) -> CertificateVerdict:

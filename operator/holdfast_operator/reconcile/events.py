@@ -51,4 +51,6 @@ def _condition(status: Object, kind: ConditionType) -> dict[str, Any]:
 
 
 def _thumbprint(status: Object) -> str:
-    return str(mapping(status.get("certificate")).get("thumbprint") or "")
+    """Of a certificate that was issued: of one that the client registered itself there is nothing to tell."""
+    shown = mapping(status.get("certificate"))
+    return str(shown.get("thumbprint") or "") if shown.get("secretName") else ""
