@@ -10,16 +10,21 @@ from pydantic_settings import BaseSettings
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast_authserver.settings import Settings as ServerSettings
 from holdfast_cli.main import main
+from holdfast_operator.admission.settings import InjectorSettings
 from holdfast_operator.settings import Settings as OperatorSettings
 from tests.architecture.tree import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+ADMISSION = (ROOT / "docs" / "admission.md").read_text("utf-8")
 SERVER_SETTINGS = (ROOT / "docs" / "reference" / "authserver-settings.md").read_text("utf-8")
 TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(("page", "settings"), [(SERVER_SETTINGS, ServerSettings), (OPERATIONS, OperatorSettings)])
+@pytest.mark.parametrize(
+    ("page", "settings"),
+    [(SERVER_SETTINGS, ServerSettings), (OPERATIONS, OperatorSettings), (ADMISSION, InjectorSettings)],
+)
 def test_every_setting_has_its_row_and_every_row_its_setting(page: str, settings: type[BaseSettings]) -> None:
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
 
