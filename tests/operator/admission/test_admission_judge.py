@@ -218,7 +218,7 @@ def test_the_same_subject_passes_where_the_registry_takes_it(namespace: str, our
 
 def test_the_same_subject_by_one_clusterissuer_is_taken() -> None:
     policy = mtls_policy("dns", certificates={"allowedSubjects": {"dnsNames": ["*.example.com"]}})
-    subject = {"authentication": {"subject": {"dns": "api.example.com"}}}
+    subject: Object = {"authentication": {"subject": {"dns": "api.example.com"}}}
     held = registered("api", "fin", **subject)
 
     (objection,) = judge_client(client(**subject), world(held, policies=(policy,))).objections

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast_operator.admission import review as reviewing
 from holdfast_operator.admission.review import is_judged
-from holdfast_operator.admission.wire import MalformedReview, read_review
+from holdfast_operator.admission.wire import Answer, MalformedReview, read_review
 from holdfast_operator.reconcile.ports import Kind, Object
 from tests.operator.admission.reviewed import Injector, manifest, named_namespace, policy, review_of
 
@@ -49,7 +49,7 @@ async def test_it_passes_whatever_its_spec_says(review: Object, injector: Inject
     asked = read_review(review)
 
     assert not is_judged(asked)
-    assert (await reviewing.answer(asked, injector.store)).answer == reviewing.Answer()
+    assert (await reviewing.answer(asked, injector.store)).answer == Answer()
 
 
 async def test_a_spec_that_a_policy_refuses_does_not_pass(injector: Injector) -> None:
@@ -88,7 +88,7 @@ async def test_a_holder_that_is_gone_without_an_event_holds_nothing(injector: In
 
     await injector.withdraw(held)
 
-    assert (await injector.asks(rival)).answer == reviewing.Answer()
+    assert (await injector.asks(rival)).answer == Answer()
 
 
 async def test_labels_that_a_namespace_lost_without_an_event_select_it_no_more(injector: Injector) -> None:

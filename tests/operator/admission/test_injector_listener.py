@@ -14,16 +14,8 @@ from holdfast_operator.admission import listener as listening
 from holdfast_operator.admission.app import MAX_BODY, injector_app
 from holdfast_operator.admission.listener import Listener, ReloadingContext, TlsFilesError
 from holdfast_operator.admission.metrics import InjectorMetrics
-from tests.core.x509.authority import Authority, Issued
 from tests.operator.admission.reviewed import Injector, manifest, policy, review_of
-
-NOW = dt.datetime.now(dt.UTC)
-AUTHORITY = Authority.root("CN=injector CA", not_after=NOW + dt.timedelta(days=30))
-
-
-def server_certificate(days: int) -> Issued:
-    end = NOW + dt.timedelta(days=days)
-    return AUTHORITY.issue(dns=["localhost"], server=True, not_before=NOW - dt.timedelta(hours=1), not_after=end)
+from tests.operator.admission.serving import AUTHORITY, server_certificate
 
 
 @dataclass
