@@ -33,6 +33,8 @@ class Entry:
 COMMANDS = {
     "dev": Entry("holdfast_cli.dev", "Run everything on this machine over a folder of YAML, without a cluster.", "all"),
     "lint": Entry("holdfast_cli.lint", "Judge manifests before anybody applies them, without a cluster.", "operator,cli"),
+    "plan": Entry("holdfast_cli.plan", "Tell what would change if manifests were applied.", "operator,cli"),
+    "policy": Entry("holdfast_cli.policy", "Say who would break a policy, before it is applied.", "operator,cli"),
     "import": Entry(
         "holdfast_cli.import_clients", "Make manifests from the clients of Keycloak, Hydra or Cloudentity.", "operator,cli"
     ),

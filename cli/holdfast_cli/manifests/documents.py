@@ -98,11 +98,12 @@ def read_documents(sources: Iterable[Source], namespace: str = metadata.DEFAULT_
 
 
 def _unreadable(source: Source, part: yaml_text.Part, error: yaml_text.YamlError) -> Unusable:
-    """The message of the parser begins with the line that it gave up at."""
+    """The message of the parser begins with the line that it gave up at, which may be the one after the last."""
+    last = part.line + part.text.rstrip().count("\n")
     line, _, rest = str(error).partition(": ")
     number = line.removeprefix("line ")
     if rest and number.isdecimal():
-        return Unusable(Place(source.name, int(number), 1), None, "", rest)
+        return Unusable(Place(source.name, min(int(number), last), 1), None, "", rest)
     return Unusable(Place(source.name, part.line, 1), None, "", str(error))
 
 

@@ -18,18 +18,15 @@ NOWHERE = Endpoints(issuer="", token_endpoint="", introspection_endpoint="")
 
 
 class ImaginedRegistry:
-    """`records`: by client id. `owners`: by audience."""
+    """`records`: by client id, None: nobody's. `owners`: by audience."""
 
     def __init__(
         self,
-        records: Mapping[str, StoredClient],
+        records: Mapping[str, StoredClient | None],
         owners: Mapping[str, ClientMetadata],
         endpoints: Endpoints = NOWHERE,
     ) -> None:
         self._records, self._owners, self._endpoints = records, owners, endpoints
-
-    async def endpoints(self) -> Endpoints:
-        return self._endpoints
 
     async def described(self) -> RegistryDescription:
         return RegistryDescription(instance="", revision=0, digest="", term=0, confirmed=True, endpoints=self._endpoints)
