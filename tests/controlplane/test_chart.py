@@ -36,6 +36,7 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
         "--set=operator.replicas=2,operator.nodeSelector.disk=ssd",
         "--set=operator.tolerations[0].operator=Exists,operator.podLabels.team=id,operator.podAnnotations.a=b",
     ),
+    "some namespaces": ("--set=operator.watchNamespaces={default,kube-system}",),
     "closed": ("--set=networkPolicy.enabled=false,rbac.aggregateToDefaultRoles=false,crds.install=false",),
     "without webhooks": ("--set=injector.enabled=false,admissionPolicies.enabled=false",),
     "webhooks for whom they are": (
@@ -43,6 +44,11 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
         "--set=injector.allowFrom[0].ipBlock.cidr=10.0.0.1/32,serviceAccounts.injector=chosen",
     ),
     "a load balancer": ("--set=authserver.service.type=LoadBalancer,authserver.service.annotations.a=b",),
+    "PostgreSQL": (
+        "--set=authserver.replicas=3,authserver.database.urlSecret.name=database",
+        "--set=authserver.keyEncryption.secret.name=keys,authserver.keyEncryption.previousSecret.name=old-keys",
+    ),
+    "encrypted keys on the volume": ("--set=authserver.keyEncryption.secret.name=keys",),
     "more environment": ("--set=operator.extraEnv[0].name=HTTPS_PROXY,operator.extraEnv[0].value=http://proxy:3128",),
 }
 
@@ -81,6 +87,9 @@ def test_the_api_server_accepts_what_is_rendered(plane: ControlPlane, render: Re
         ("certificates.duration=30days", "certificates/duration"),
         ("authserver.startupHold=61", "authserver/startupHold"),
         ("injector.failurePolicy=fail", "injector/failurePolicy"),
+        ("authserver.database.urlSecret.name=No Name", "authserver/database/urlSecret/name"),
+        ("authserver.keyEncryption.secret.key=", "authserver/keyEncryption/secret/key"),
+        ("authserver.replicas=0", "authserver/replicas"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(plane: ControlPlane, setting: str, place: str) -> None:
@@ -88,11 +97,47 @@ def test_a_wrong_value_is_refused_with_its_place(plane: ControlPlane, setting: s
         generate_install.render(f"--set={setting}")
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("authserver.database.urlSecret.name=database", "authserver.keyEncryption.secret.name: expected the name"),
+        ("authserver.replicas=2", "authserver.replicas: expected 1, since the registry is one SQLite file, found 2"),
+        ("authserver.keyEncryption.previousSecret.name=old", "expected authserver.keyEncryption.secret beside it"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_with_what_is_missing(
+    plane: ControlPlane, settings: str, expected: str
+) -> None:
+    with pytest.raises(BuildError, match=expected):
+        generate_install.render(f"--set={settings}")
+
+
+def test_with_postgresql_what_is_secret_comes_from_secrets_and_nothing_lies_on_a_volume(render: Render) -> None:
+    documents = render(*_VARIANTS["PostgreSQL"], "--set=authserver.database.urlSecret.key=uri")
+    (deployment,) = [d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"].endswith("authserver")]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    secret = {e["name"]: e["valueFrom"]["secretKeyRef"] for e in container["env"] if "valueFrom" in e}
+    values = {e["name"]: e["value"] for e in container["env"] if "value" in e}
+    (mount,) = [m for m in container["volumeMounts"] if m["name"] == "key-encryption"]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "key-encryption"]
+
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (3, "RollingUpdate")
+    assert secret == {
+        "HOLDFAST_DATABASE_URL": {"name": "database", "key": "uri"},
+        "HOLDFAST_KEY_ENCRYPTION_KEY_PREVIOUS": {"name": "old-keys", "key": "key"},
+    }
+    assert values["HOLDFAST_KEY_ENCRYPTION_KEY_FILE"] == f"{mount['mountPath']}/key"
+    assert (volume["secret"]["secretName"], volume["secret"]["items"]) == ("keys", [{"key": "key", "path": "key"}])
+    assert not [d for d in documents if d["kind"] == "PersistentVolumeClaim"]
+    assert {"name": "data", "emptyDir": {}} in pod["volumes"]
+
+
 def test_the_operator_has_no_verb_on_secrets_and_no_wildcard(render: Render) -> None:
     roles = [document for document in render() if document["kind"] in ("Role", "ClusterRole")]
     granted = [rule for role in roles for rule in role["rules"]]
 
-    assert len(roles) == 5
+    assert len(roles) == 7
     assert [rule for rule in granted if "secrets" in rule["resources"] or "*" in str(rule)] == []
 
 
@@ -157,7 +202,7 @@ def test_the_san_that_the_admin_api_pins_is_the_one_in_the_operators_certificate
 
 
 def test_every_setting_of_the_server_is_set_by_the_chart_but_the_secret_ones(render: Render) -> None:
-    """Those come from a Secret, by `extraEnv`."""
+    """Those come from Secrets, where the values name one."""
     secret = {"key_encryption_key", "key_encryption_key_previous"}
     known = {f"HOLDFAST_{name.upper()}" for name in ServerSettings.model_fields if name not in secret}
 
