@@ -19,6 +19,7 @@ from holdfast_operator.reconcile.actions import (
     DeleteClient,
     Plan,
     PutClient,
+    ReleaseClient,
     RemoveFinalizer,
     RenewCertificate,
 )
@@ -138,10 +139,20 @@ def carry_out(world: Observed, action: Action) -> Observed:
             return replace(world, certificates=({**live, "status": status},))
         case DeleteCertificate(name, _):
             return replace(world, certificates=tuple(c for c in world.certificates if c["metadata"]["name"] != name))
-        case PutClient(metadata, _):
+        case PutClient(metadata, _, _):
             return with_stored(world, stored_client(metadata))
         case DeleteClient():
             return with_stored(world, None)
+        case ReleaseClient():
+            return with_stored(world, orphaned(world))
+
+
+def orphaned(world: Observed) -> StoredClient:
+    """What the registry has once its object is gone."""
+    assert isinstance(world.registry, RegistrySeen)
+    assert world.registry.stored is not None
+    metadata = world.registry.stored.metadata
+    return stored_client(replace(metadata, owner=replace(metadata.owner, uid="")))
 
 
 def with_client(world: Observed, *, metadata: Object | None = None, **members: Any) -> Observed:

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from holdfast.oauth.client_metadata import Owner
+import pytest
+
+from holdfast.oauth.client_metadata import DeletionPolicy, Owner
 from holdfast.registry.records import ClientSummary
 from holdfast_operator.reconcile.actions import FINALIZER
 from holdfast_operator.reconcile.policies import effective_policy, in_force
@@ -48,6 +50,33 @@ def test_a_record_of_an_object_in_deletion_is_an_orphan_and_the_object_is_looked
     found = compared(record(), clients=[oauth_client(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})])
 
     assert (found.orphans, found.look_at) == ((record(),), (ORDERS,))
+
+
+def test_a_record_without_an_object_that_was_to_be_let_go_is_released() -> None:
+    kept = record(deletion_policy=DeletionPolicy.ORPHAN)
+
+    found = compared(kept, clients=[])
+
+    assert (found.orphans, found.released) == ((), (kept,))
+
+
+def test_what_nobody_owns_is_left_as_it_is() -> None:
+    left = record(owner=replace(record().owner, uid=""))
+
+    assert compared(left, clients=[]) == Comparison(orphans=(), outdated=(), look_at=())
+    assert compared(left, clients=[oauth_client()]) == Comparison(orphans=(), outdated=(), look_at=())
+
+
+@pytest.mark.parametrize(("registered", "asked", "released"), [
+    (DeletionPolicy.DELETE, "Orphan", True),
+    (DeletionPolicy.ORPHAN, "Delete", False),
+])  # fmt: skip
+def test_an_object_in_deletion_has_the_last_word(registered: DeletionPolicy, asked: str, released: bool) -> None:
+    going = oauth_client(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}, deletionPolicy=asked)
+
+    found = compared(record(deletion_policy=registered), clients=[going])
+
+    assert (bool(found.released), bool(found.orphans)) == (released, not released)
 
 
 def test_a_second_record_of_one_object_is_an_orphan() -> None:

@@ -19,16 +19,16 @@ from holdfast_operator.reconcile.actions import (
     DeleteCertificate,
     DeleteClient,
     PutClient,
+    RegistryAction,
+    ReleaseClient,
     RemoveFinalizer,
     RenewCertificate,
 )
 from holdfast_operator.reconcile.names import client_id_of
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
+from holdfast_operator.reconcile.permission import on
 from holdfast_operator.reconcile.ports import Cluster, Conflict, Kind, Object, Rejected
 
-from holdfast_operator.reconcile.permission import on
-
-class Execution:
 PERMISSIONS = (
     on(Kind.OAUTH_CLIENT, "patch", why="its finalizer"),
     on(Kind.CERTIFICATE, "create", "patch", "delete", why="server-side apply creates as well"),
@@ -40,6 +40,8 @@ PERMISSIONS = (
     ),
 )
 
+
+class Execution:
     """Carries out what plans ask for."""
 
     def __init__(self, cluster: Cluster, registry: FencedRegistry, denials: Denials) -> None:
@@ -58,7 +60,7 @@ PERMISSIONS = (
                 await self._cluster.delete(Kind.CERTIFICATE, observed.client["metadata"]["namespace"], name, uid)
                 left = tuple(c for c in observed.certificates if c["metadata"]["name"] != name)
                 return replace(observed, certificates=left)
-            case PutClient() | DeleteClient():
+            case PutClient() | DeleteClient() | ReleaseClient():
                 return await self._registry_action(action, observed)
             case _:
                 assert_never(action)
@@ -78,15 +80,18 @@ PERMISSIONS = (
             return replace(observed, certificate_rejected=str(error))
         return _with_certificate(observed, applied)
 
-    async def _registry_action(self, action: PutClient | DeleteClient, observed: Observed) -> Observed:
+    async def _registry_action(self, action: RegistryAction, observed: Observed) -> Observed:
         """Raises Conflict where another pass with fresh reads is what is needed."""
         assert isinstance(observed.registry, RegistrySeen), "no plan writes to a registry that it could not see"
         try:
             if isinstance(action, DeleteClient):
                 await self._registry.delete(action.client_id, action.uid)
                 return replace(observed, registry=replace(observed.registry, stored=None))
+            if isinstance(action, ReleaseClient):
+                left = await self._registry.release(action.client_id, action.uid)
+                return replace(observed, registry=replace(observed.registry, stored=left))
             await self._denials.before_clients(action.policy)
-            stored = await self._registry.put(action.metadata, action.policy)
+            stored = await self._registry.put(action.metadata, action.policy, adopt=action.adopt)
             return replace(observed, registry=replace(observed.registry, stored=stored))
         except RegistryUnavailable as error:
             return replace(observed, registry=RegistryUnreachable(message=str(error), retry_after=error.retry_after))
@@ -96,7 +101,7 @@ PERMISSIONS = (
             return self._refused(action, refusal, observed, observed.registry)
 
     def _refused(
-        self, action: PutClient | DeleteClient, refusal: RegistrationRefused, observed: Observed, registry: RegistrySeen
+        self, action: RegistryAction, refusal: RegistrationRefused, observed: Observed, registry: RegistrySeen
     ) -> Observed:
         if refusal.reason is RefusalReason.UNKNOWN_POLICY:
             self._registry.forget_policies()

@@ -99,9 +99,10 @@ class FencedRegistry:
         """The next write opens a new term."""
         self._term = None
 
-    async def put(self, client: ClientMetadata, policy: EffectivePolicy) -> StoredClient:
+    async def put(self, client: ClientMetadata, policy: EffectivePolicy, *, adopt: bool = False) -> StoredClient:
         """Put the policy where this registry does not have it from us, then the client; answers what was read back.
 
+        `adopt`: it takes over an orphan.
         Raises RegistryUnavailable, StaleTerm, StaleGeneration, RegistrationRefused, ReadBackDiffers.
         """
 
@@ -109,7 +110,7 @@ class FencedRegistry:
             if policy.hash not in self._policies:
                 await self._registry.put_policy(policy, term=term)
                 self._policies.add(policy.hash)
-            return await self._puts.ask(_Put(client, term))
+            return await (self._adopt(client, term) if adopt else self._puts.ask(_Put(client, term)))
 
         stored = await self._fenced(write)
         if stored.digest != client.digest:
@@ -126,6 +127,21 @@ class FencedRegistry:
             if isinstance(verdict, StoredClient):
                 self._remembered.note(verdict)
         return verdicts
+
+    async def _adopt(self, client: ClientMetadata, term: int) -> StoredClient:
+        self._remembered.drop(client.client_id)
+        stored = await self._registry.adopt_client(client, term=term)
+        self._remembered.note(stored)
+        return stored
+
+    async def release(self, client_id: str, uid: str) -> StoredClient | None:
+        """Answers the orphan. Raises RegistryUnavailable, StaleTerm."""
+        await self._fenced(lambda term: self._registry.release_client(client_id, uid=uid, term=term))
+        self._remembered.drop(client_id)
+        left = await self._registry.get_client(client_id)
+        if left is not None:
+            self._remembered.note(left)
+        return left
 
     async def delete(self, client_id: str, uid: str) -> None:
         """Raises RegistryUnavailable, StaleTerm."""

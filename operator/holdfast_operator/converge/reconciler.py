@@ -8,8 +8,9 @@ import asyncio
 from weakref import WeakValueDictionary
 
 from holdfast.clock import Clock, system_clock
+from holdfast.oauth.client_metadata import DeletionPolicy
 from holdfast.registry.port import Registry
-from holdfast.registry.records import RegistryDescription
+from holdfast.registry.records import RegistryDescription, StoredClient
 from holdfast_operator.converge.denials import Denials
 from holdfast_operator.converge.execution import Execution
 from holdfast_operator.converge.fenced_registry import FencedRegistry
@@ -46,7 +47,7 @@ class Reconciler:
         self._config_maps = PolicyConfigMaps(cluster, clock, self.settings.config_map_age)
         denials = Denials(cluster, self._config_maps, self._registry)
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
-        self._registered: dict[Key, tuple[str, str]] = {}
+        self._registered: dict[Key, StoredClient] = {}
         self._digests: dict[Key, str] = {}
         self._execution = Execution(cluster, self._registry, denials)
         self._policies = PolicyPass(cluster, self._config_maps, denials, self.settings, clock)
@@ -153,14 +154,16 @@ class Reconciler:
             self._registered.pop(key, None)
             self._digests.pop(key, None)
         else:
-            self._registered[key] = (stored.metadata.client_id, stored.metadata.owner.uid)
+            self._registered[key] = stored
             self._digests[key] = stored.digest
 
     async def _gone(self, key: Key) -> Outcome:
-        """The object vanished without its finalizer having been ours to remove: its registration goes now."""
+        """The object vanished without its finalizer having been ours to remove: its registration ends now."""
         registered = self._registered.get(key)
         if registered is not None:
-            await self._registry.delete(*registered)
+            metadata = registered.metadata
+            orphan = metadata.deletion_policy is DeletionPolicy.ORPHAN
+            await (self._registry.release if orphan else self._registry.delete)(metadata.client_id, metadata.owner.uid)
             self._registered.pop(key, None)
             self._digests.pop(key, None)
         return Outcome(gone=True, wrote=registered is not None)

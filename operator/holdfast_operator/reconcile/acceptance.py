@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from holdfast.api.v1alpha1.conditions import Reason, reason
 from holdfast.oauth.client_metadata import TrustAnchor
+from holdfast.policy.adoption import may_take_over
 from holdfast.policy.attribution import Breach
 from holdfast.policy.certificate import evaluate_certificate
 from holdfast.policy.decision import ALLOW, Decision
@@ -16,6 +17,7 @@ from holdfast.policy.model import EffectivePolicy, PolicyMode
 from holdfast.registry.port import RefusalReason, RegistrationRefused
 from holdfast.registry.records import StoredClient
 from holdfast_operator.reconcile.finding import Finding, fine, stalled
+from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.request import ClientRequest, asked_certificate, client_metadata
 
@@ -74,14 +76,29 @@ def _expected(request: ClientRequest) -> tuple[TrustAnchor, ...]:
     return (TrustAnchor(der=b"", shared=shared),)
 
 
-def held_by_another(stored: StoredClient | None, client: Object) -> Finding | None:
-    """The client id is another object's: the registry's holder keeps it."""
+def held_by_another(stored: StoredClient | None, client: Object, policy: EffectivePolicy) -> Finding | None:
+    """The client id is another object's: the registry's holder keeps it. Or an orphan's that this one may not adopt."""
     if stored is None:
         return None
     owner, metadata = stored.metadata.owner, client["metadata"]
+    if owner.is_gone:
+        return _left_by_another(stored, client, policy)
     if (owner.namespace, owner.name) == (metadata["namespace"], metadata["name"]):
         return None
     return client_id_taken(stored.metadata.client_id, owner.namespace, owner.name)
+
+
+def _left_by_another(stored: StoredClient, client: Object, policy: EffectivePolicy) -> Finding | None:
+    client_id, owner = stored.metadata.client_id, stored.metadata.owner
+    orphan = f"spec.clientId: {client_id} is an orphan's, left by OAuthClient {owner.namespace}/{owner.name}"
+    if mapping(client.get("spec")).get("adoptionPolicy") != "IfUnowned":
+        return stalled(Reason.CLIENT_ID_TAKEN, f"{orphan}: spec.adoptionPolicy: IfUnowned takes it over")
+    namespace = client["metadata"]["namespace"]
+    if may_take_over(client_id, left_by=owner.namespace, namespace=namespace, policy=policy):
+        return None
+    return stalled(
+        Reason.CLIENT_ID_TAKEN, f"{orphan}: for {namespace} to take it over, policies have to name it in allowedClientIds"
+    )
 
 
 def client_id_taken(client_id: str, namespace: str, name: str) -> Finding:

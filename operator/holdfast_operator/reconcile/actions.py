@@ -44,10 +44,11 @@ class DeleteCertificate:
 
 @dataclass(frozen=True, slots=True)
 class PutClient:
-    """Register, with the policy that rules the client put first."""
+    """Register, with the policy that rules the client put first. `adopt`: an orphan has the client id, and is taken over."""
 
     metadata: ClientMetadata
     policy: EffectivePolicy
+    adopt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,16 @@ class DeleteClient:
     uid: str
 
 
-Action = AddFinalizer | RemoveFinalizer | ApplyCertificate | RenewCertificate | DeleteCertificate | PutClient | DeleteClient
+@dataclass(frozen=True, slots=True)
+class ReleaseClient:
+    """Let the registration go on as nobody's. `uid`: as above."""
+
+    client_id: str
+    uid: str
+
+
+RegistryAction = PutClient | DeleteClient | ReleaseClient
+Action = AddFinalizer | RemoveFinalizer | ApplyCertificate | RenewCertificate | DeleteCertificate | RegistryAction
 
 
 @dataclass(frozen=True, slots=True)

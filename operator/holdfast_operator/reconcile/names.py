@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.oauth.client_metadata import DeletionPolicy
 from holdfast_operator.reconcile.ports import Kind, Object
 
 CLIENT_LABEL = "holdfast.dev/client"
@@ -64,6 +65,11 @@ def client_id_of(client: Object) -> str:
     in_force = mapping(client.get("status")).get("clientId")
     chosen = mapping(client.get("spec")).get("clientId")
     return str(in_force or chosen or f"{metadata['namespace']}.{metadata['name']}")
+
+
+def deletion_policy_of(client: Object) -> DeletionPolicy:
+    """What is to become of its registration with it, read as the rest of this is."""
+    return DeletionPolicy.ORPHAN if mapping(client.get("spec")).get("deletionPolicy") == "Orphan" else DeletionPolicy.DELETE
 
 
 def owner_reference(client: Object) -> dict[str, Any]:

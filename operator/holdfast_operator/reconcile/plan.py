@@ -91,7 +91,7 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
     if isinstance(registry, RegistryUnreachable):
         told = with_warnings(as_told_before(observed.client), breaches)
         return _Judgement(accepted=told, certificate=certificate, registration=unreachable(registry))
-    if taken := held_by_another(registry.stored, observed.client):
+    if taken := held_by_another(registry.stored, observed.client, policy):
         return _Judgement(
             accepted=taken,
             certificate=_not_asked_for(certificate),
@@ -218,7 +218,7 @@ def _certificate_actions(observed: Observed, verdict: CertificateVerdict) -> tup
 def _requeue_after(observed: Observed, judged: _Judgement) -> float | None:
     if isinstance(observed.registry, RegistryUnreachable):
         return observed.registry.retry_after
-    waits = [judged.certificate.requeue_after]
+    waits = [judged.certificate.requeue_after, judged.registration.requeue_after]
     if judged.accepted.reason in CONFLICTS:
         waits.append(CONFLICT_RETRY)
     return min((w for w in waits if w is not None), default=None)

@@ -7,7 +7,7 @@ Pure. Neighbours: `request` builds the wanted one, `acceptance` says whether the
 from dataclasses import dataclass, replace
 
 from holdfast.api.v1alpha1.conditions import Reason
-from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
+from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, TrustAnchor
 from holdfast.policy.model import EffectivePolicy
 from holdfast.registry.records import StoredClient
 from holdfast_operator.reconcile.actions import (
@@ -16,6 +16,7 @@ from holdfast_operator.reconcile.actions import (
     AddFinalizer,
     DeleteClient,
     PutClient,
+    ReleaseClient,
     RemoveFinalizer,
 )
 from holdfast_operator.reconcile.finding import Finding, fine, waiting
@@ -25,19 +26,20 @@ from holdfast_operator.reconcile.ports import Object
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationVerdict:
-    """`stored`: this client's live record, for the status."""
+    """`stored`: this client's live record, for the status. `requeue_after`: seconds."""
 
     finding: Finding
     actions: tuple[Action, ...] = ()
     stored: StoredClient | None = None
+    requeue_after: float | None = None
 
 
 def own_record(observed: Observed) -> StoredClient | None:
-    """The live record that was made from an object of this name, of this life or an earlier one."""
+    """The live record that was made from an object of this name, of this life or an earlier one; an orphan is nobody's."""
     if isinstance(observed.registry, RegistryUnreachable) or observed.registry.stored is None:
         return None
     owner, metadata = observed.registry.stored.metadata.owner, observed.client["metadata"]
-    is_own = (owner.namespace, owner.name) == (metadata["namespace"], metadata["name"])
+    is_own = not owner.is_gone and (owner.namespace, owner.name) == (metadata["namespace"], metadata["name"])
     return observed.registry.stored if is_own else None
 
 
@@ -68,13 +70,26 @@ def judge_registration(observed: Observed, wanted: ClientMetadata, policy: Effec
     if stored is not None and not is_of_this_life(stored, observed.client):
         return _replace_former_life(stored)
     if stored is not None and stored.digest == wanted.digest:
-        actions = () if _has_finalizer(observed.client) else (AddFinalizer(),)
-        return RegistrationVerdict(finding=_registered(), actions=actions, stored=stored)
+        return _as_wanted(stored, observed)
+    held = observed.registry.stored
+    adopt = held is not None and held.metadata.owner.is_gone
     return RegistrationVerdict(
         finding=waiting(Reason.REGISTRATION_PENDING, "the registration is being written"),
-        actions=(PutClient(wanted, policy),),
+        actions=(PutClient(wanted, policy, adopt),),
         stored=stored,
     )
+
+
+def _as_wanted(stored: StoredClient, observed: Observed) -> RegistrationVerdict:
+    actions = () if _has_finalizer(observed.client) else (AddFinalizer(),)
+    if stored.since is None or stored.since <= observed.now:
+        return RegistrationVerdict(finding=_registered(), actions=actions, stored=stored)
+    since = stored.since.isoformat(timespec="seconds")
+    finding = waiting(
+        Reason.REGISTRATION_PENDING, f"the client id was another object's until a moment ago: tokens from {since} on"
+    )
+    wait = (stored.since - observed.now).total_seconds()
+    return RegistrationVerdict(finding=finding, actions=actions, stored=stored, requeue_after=wait)
 
 
 def keep(observed: Observed, policy: EffectivePolicy, why: str) -> RegistrationVerdict:
@@ -96,6 +111,12 @@ def keep(observed: Observed, policy: EffectivePolicy, why: str) -> RegistrationV
     return RegistrationVerdict(finding=_kept(stored), actions=(PutClient(suspended, policy),), stored=stored)
 
 
+def end(stored: StoredClient, deletion_policy: DeletionPolicy) -> Action:
+    """What becomes of a registration whose object is gone."""
+    action = ReleaseClient if deletion_policy is DeletionPolicy.ORPHAN else DeleteClient
+    return action(stored.metadata.client_id, stored.metadata.owner.uid)
+
+
 def withdraw(observed: Observed, why: str) -> RegistrationVerdict:
     """There may be no registration: remove the one there is, then let go of the object."""
     if isinstance(observed.registry, RegistryUnreachable):
@@ -110,9 +131,8 @@ def withdraw(observed: Observed, why: str) -> RegistrationVerdict:
 
 
 def _replace_former_life(stored: StoredClient) -> RegistrationVerdict:
-    former = DeleteClient(stored.metadata.client_id, stored.metadata.owner.uid)
-    finding = waiting(Reason.REGISTRATION_PENDING, "the registration of a deleted object of this name is being removed")
-    return RegistrationVerdict(finding=finding, actions=(former,))
+    finding = waiting(Reason.REGISTRATION_PENDING, "the registration of a deleted object of this name is being ended")
+    return RegistrationVerdict(finding=finding, actions=(end(stored, stored.metadata.deletion_policy),))
 
 
 def _registered() -> Finding:

@@ -18,6 +18,7 @@ from holdfast.api.v1alpha1.oauth_client import ResourceServer as WrittenResource
 from holdfast.oauth.client_metadata import (
     AllowedRequester,
     ClientMetadata,
+    DeletionPolicy,
     Owner,
     ResourceServer,
     TokenFormat,
@@ -123,6 +124,7 @@ def client_metadata(
         else None,
         accept_expired_certificate=bool(spec.authentication.accept_expired_certificate),
         token_format=TokenFormat(spec.tokens.format),
+        deletion_policy=DeletionPolicy(spec.deletion_policy),
     )
 
 

@@ -6,10 +6,11 @@ Owns the comparison, by what a listing shows; where it cannot tell, it asks for 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from holdfast.oauth.client_metadata import DeletionPolicy
 from holdfast.registry.records import ClientSummary
 from holdfast_operator.reconcile.actions import FINALIZER
 from holdfast_operator.reconcile.issued import moment
-from holdfast_operator.reconcile.names import client_id_of, mapping
+from holdfast_operator.reconcile.names import client_id_of, deletion_policy_of, mapping
 from holdfast_operator.reconcile.policies import PolicyInForce, effective_policy
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
@@ -25,8 +26,11 @@ class Comparison:
     """
 
     orphans: tuple[ClientSummary, ...]
+    """Without an object, and to be deleted."""
     outdated: tuple[Key, ...]
     look_at: tuple[Key, ...]
+    released: tuple[ClientSummary, ...] = ()
+    """Without an object, and to go on as nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +47,18 @@ def compare(registered: Iterable[ClientSummary], objects: Objects, settings: Rec
     """`registered` must have been listed before the objects, or a new client would look like an orphan."""
     by_uid: dict[str, list[ClientSummary]] = {}
     for summary in registered:
-        by_uid.setdefault(summary.owner.uid, []).append(summary)
+        if not summary.owner.is_gone:
+            by_uid.setdefault(summary.owner.uid, []).append(summary)
     outdated: list[Key] = []
     look_at: list[Key] = []
+    asked: dict[str, DeletionPolicy] = {}  # by uid; a second record of an object that is there goes
     for client in sorted(objects.clients, key=_age):
         key = Key(Kind.OAUTH_CLIENT, client["metadata"]["namespace"], client["metadata"]["name"])
         if client["metadata"].get("deletionTimestamp"):
             look_at.append(key)
+            asked[str(client["metadata"]["uid"])] = deletion_policy_of(client)
             continue
+        asked[str(client["metadata"]["uid"])] = DeletionPolicy.DELETE
         own = _take(by_uid, client)
         if own is None:
             if FINALIZER in (client["metadata"].get("finalizers") or ()):
@@ -59,8 +67,10 @@ def compare(registered: Iterable[ClientSummary], objects: Objects, settings: Rec
             outdated.append(key)
         elif objects.digests.get(key, own.digest) != own.digest or _has_token_news(own, client):
             look_at.append(key)
-    orphans = tuple(s for left in by_uid.values() for s in left)
-    return Comparison(orphans=orphans, outdated=tuple(outdated), look_at=tuple(look_at))
+    left = [s for records in by_uid.values() for s in records]
+    released = tuple(s for s in left if asked.get(s.owner.uid, s.deletion_policy) is DeletionPolicy.ORPHAN)
+    orphans = tuple(s for s in left if s not in released)
+    return Comparison(orphans=orphans, outdated=tuple(outdated), look_at=tuple(look_at), released=released)
 
 
 def _take(by_uid: dict[str, list[ClientSummary]], client: Object) -> ClientSummary | None:

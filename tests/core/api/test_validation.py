@@ -38,6 +38,8 @@ def test_defaults_are_filled_in() -> None:
         "grantTypes": ["client_credentials"],
         "tokens": {"certificateBound": True, "format": "JWT"},
         "suspend": False,
+        "deletionPolicy": "Delete",
+        "adoptionPolicy": "Never",
     }
 
 

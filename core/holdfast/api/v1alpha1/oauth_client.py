@@ -302,6 +302,13 @@ class OAuthClientSpec(Part):
     """What its access tokens look like."""
     suspend: bool = False
     """Refuse the client from its next request on; its tokens introspect as inactive."""
+    deletion_policy: Literal["Delete", "Orphan"] = "Delete"
+    """What becomes of the registration when this object is deleted. `Delete`: it is refused at once, its tokens introspect
+    as inactive; applied again within the server's `deleted_client_grace`, the client has its id back. `Orphan`: it goes on
+    under the policies as they are then, as nobody's, until an object adopts it."""
+    adoption_policy: Literal["Never", "IfUnowned"] = "Never"
+    """Whether this object takes over an orphan that has its client id: one of its own namespace, or of another where every
+    policy with `allowedClientIds` names the id word for word. `Never`: it is refused while the orphan is there."""
 
 
 class CertificateStatus(Part):
@@ -310,7 +317,8 @@ class CertificateStatus(Part):
     secret_name: Annotated[str, Field(max_length=253)] = ""
     """Secret that holds it; empty when the client brings its own."""
     thumbprint: Thumbprint = ""
-    """Its `x5t#S256` (RFC 8705 section 3.1); empty when the client brings its own."""
+    """Its `x5t#S256` (RFC 8705 section 3.1). Of several that the client has registered itself, the one that ends last; empty
+    where none is registered as such."""
     not_after: datetime | None = None
     """When it ends."""
     renewal_time: datetime | None = None
