@@ -25,7 +25,7 @@ class Failure(click.ClickException):
         # Now: when it is shown, the command is over and click does not know it any more.
         context = click.get_current_context(silent=True)
         if command is None and context is not None and context.parent:
-            command = context.info_name
+            command = _path(context)
         self._command = "holdfast" if command is None else f"holdfast {command}"
 
     @property
@@ -34,6 +34,12 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"{self._command}: {self.message}", file=file or sys.stderr)
+
+
+def _path(context: click.Context) -> str:
+    """Such as `policy preview`: the names below the command itself."""
+    above = _path(context.parent) if context.parent is not None and context.parent.parent is not None else ""
+    return f"{above} {context.info_name}".strip()
 
 
 TRACEBACK = "HOLDFAST_TRACEBACK"
