@@ -87,10 +87,10 @@ def test_a_policy_of_another_folder_refuses_the_client_at_the_line_of_its_field(
     (tmp_path / "policies" / "baseline.yaml").write_text(BASELINE)
     (tmp_path / "client.yaml").write_text(CLIENT)
 
-    alone = run_to_end(tmp_path, "lint", "client.yaml")
+    alone = lint(tmp_path / "client.yaml")
     ruled = run_to_end(tmp_path, "lint", "client.yaml", "--policies", "policies")
 
-    assert alone.returncode == 0, alone.stdout
+    assert alone == (0, [])
     assert ruled.returncode == 1
     assert ruled.stdout.splitlines()[0].startswith(
         "client.yaml:8:5: error: OAuthClient shop/orders: spec.tokens.lifetime: MTLSPolicy baseline: expected at most 900"
@@ -99,14 +99,23 @@ def test_a_policy_of_another_folder_refuses_the_client_at_the_line_of_its_field(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("missing.yaml",), (), (".", "--policies", "missing")], ids=["file", "none", "policies"]
+    ("arguments", "said"),
+    [
+        (("missing.yaml",), "missing.yaml: cannot be read: No such file or directory"),
+        ((), "Missing argument"),
+        ((".", "--policies", "missing"), "--policies: expected a folder or a file, found no missing"),
+    ],
+    ids=["file", "none", "policies"],
 )
-def test_what_cannot_be_read_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run_to_end(tmp_path, "lint", *arguments)
+def test_what_cannot_be_read_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
 
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "missing" in done.stderr or "Missing argument" in done.stderr
+    done = CliRunner().invoke(command, arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_the_standard_input_is_read(tmp_path: Path) -> None:
@@ -118,15 +127,16 @@ def test_the_standard_input_is_read(tmp_path: Path) -> None:
     assert done.stdout.startswith("-:5:12: error: MTLSPolicy baseline: spec.tokens.maxLifetime: ")
 
 
-def test_sarif_is_of_the_schema_of_sarif(tmp_path: Path) -> None:
+def test_sarif_is_of_the_schema_of_sarif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a folder").mkdir()
     (tmp_path / "a folder" / "client.yaml").write_text(CLIENT)
     (tmp_path / "policy.yaml").write_text(BASELINE.replace("spec:\n", "spec:\n  clientSelector: {matchLabels: {a: b}}\n"))
     (tmp_path / "broken.yaml").write_text("kind: [")
 
-    done = run_to_end(tmp_path, "lint", ".", "--format", "sarif")
+    done = CliRunner().invoke(command, [".", "--format", "sarif"])
 
-    assert done.returncode == 1
+    assert done.exit_code == 1
     log = Sarif.model_validate_json(done.stdout)
     (run,) = log.runs
     driver = json.loads(done.stdout)["runs"][0]["tool"]["driver"]
@@ -139,11 +149,12 @@ def test_sarif_is_of_the_schema_of_sarif(tmp_path: Path) -> None:
     }
 
 
-def test_sarif_names_files_relative_to_the_working_directory(tmp_path: Path) -> None:
+def test_sarif_names_files_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a folder").mkdir()
     (tmp_path / "a folder" / "broken.yaml").write_text("kind: [")
 
-    done = run_to_end(tmp_path, "lint", str(tmp_path), "--format", "sarif")
+    done = CliRunner().invoke(command, [str(tmp_path), "--format", "sarif"])
 
     (result,) = json.loads(done.stdout)["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20folder/broken.yaml"
