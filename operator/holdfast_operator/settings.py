@@ -23,6 +23,12 @@ def _listed(value: object) -> object:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
+NamespaceNames = Annotated[
+    tuple[Annotated[str, Field(max_length=63, pattern=_LABEL)], ...], NoDecode, BeforeValidator(_listed)
+]
+"""With commas between, or a list in the YAML file."""
+
+
 def _duration(text: str) -> str:
     """Raises ValueError unless it is one that a certificate can have."""
     if duration_seconds(text) < 1:
@@ -30,7 +36,20 @@ def _duration(text: str) -> str:
     return text
 
 
-class Settings(ProcessSettings):
+class PlaceSettings(ProcessSettings):
+    """Where an operator works, which is all that `holdfast operator release` has to know."""
+
+    watch_namespaces: NamespaceNames = ()
+    """Namespaces, with commas between, whose objects are looked at; empty: all. Of the others nothing is read, not even a
+    ConfigMap that a policy names."""
+
+    lease_namespace: Annotated[str, Field(min_length=1, max_length=63)] = "holdfast-system"
+    """Namespace of the Lease by which one of several replicas works."""
+    lease_name: Annotated[str, Field(min_length=1, max_length=253)] = "holdfast-operator"
+    """Name of that Lease."""
+
+
+class Settings(PlaceSettings):
     """Attributes are environment variables with `HOLDFAST_` before them, in upper case."""
 
     admin_url: Annotated[str, AfterValidator(https_url)]
@@ -47,12 +66,6 @@ class Settings(ProcessSettings):
     cluster_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
     """DNS domain of the cluster."""
 
-    watch_namespaces: Annotated[
-        tuple[Annotated[str, Field(max_length=63, pattern=_LABEL)], ...], NoDecode, BeforeValidator(_listed)
-    ] = ()
-    """Namespaces, with commas between, whose objects are looked at; empty: all. Of the others nothing is read, not even a
-    ConfigMap that a policy names."""
-
     approver_issuers: Annotated[
         tuple[Annotated[str, Field(max_length=253, pattern=_DOMAIN)], ...], NoDecode, BeforeValidator(_listed)
     ] = ()
@@ -68,10 +81,6 @@ class Settings(ProcessSettings):
     """CA certificates (PEM) that the server's public and mTLS listeners lead to, for that ConfigMap; read again when it
     changes. None, or no such file: the listeners' certificates are of a public CA."""
 
-    lease_namespace: Annotated[str, Field(min_length=1, max_length=63)] = "holdfast-system"
-    """Namespace of the Lease by which one of several replicas works."""
-    lease_name: Annotated[str, Field(min_length=1, max_length=253)] = "holdfast-operator"
-    """Name of that Lease."""
     identity: str = ""
     """Who holds the Lease and reports events. Empty: the host's name, which is the pod's, and the process id."""
 

@@ -201,6 +201,29 @@ def test_the_san_that_the_admin_api_pins_is_the_one_in_the_operators_certificate
     assert certificate["spec"]["uris"][0].startswith("spiffe://corp.example/ns/")
 
 
+def test_the_webhooks_lead_to_the_injectors_service_and_trust_the_ca_of_its_certificate(render: Render) -> None:
+    documents = {(d["kind"], d["metadata"]["name"]): d for d in render()}
+    (configuration,) = [d for (kind, _), d in documents.items() if kind == "ValidatingWebhookConfiguration"]
+    namespace, name = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"].split("/")
+    certificate, service = documents["Certificate", name], documents["Service", name]
+
+    reached = [webhook["clientConfig"]["service"] for webhook in configuration["webhooks"]]
+    assert certificate["spec"]["dnsNames"] == [f"{name}.{namespace}.svc"]
+    assert [(r["namespace"], r["name"], r["port"]) for r in reached] == [
+        (namespace, name, service["spec"]["ports"][0]["port"])
+    ] * 2
+
+
+def test_the_webhooks_are_asked_of_our_kinds_alone_and_of_no_subresource(render: Render) -> None:
+    (configuration,) = [d for d in render() if d["kind"] == "ValidatingWebhookConfiguration"]
+    rules = [rule for webhook in configuration["webhooks"] for rule in webhook["rules"]]
+
+    assert [rule["apiGroups"] for rule in rules] == [["holdfast.dev"]] * 2
+    assert sorted(rule["resources"][0] for rule in rules) == ["mtlspolicies", "oauthclients"]
+    assert [rule["operations"] for rule in rules] == [["CREATE", "UPDATE"]] * 2
+    assert {webhook["sideEffects"] for webhook in configuration["webhooks"]} == {"None"}
+
+
 def test_every_setting_of_the_server_is_set_by_the_chart_but_the_secret_ones(render: Render) -> None:
     """Those come from Secrets, where the values name one."""
     secret = {"key_encryption_key", "key_encryption_key_previous"}

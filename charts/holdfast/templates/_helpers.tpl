@@ -38,6 +38,12 @@
 {{- .Values.serviceAccounts.injector | default (include "holdfast.injector" .) -}}
 {{- end -}}
 
+{{/* Selects the namespaces that the operator watches, where it does not watch all. */}}
+{{- define "holdfast.watched" -}}
+matchExpressions:
+  - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson .Values.operator.watchNamespaces }}}
+{{- end -}}
+
 {{/* Who the operator is to the admin API: pinned there, and asked for in its certificate. */}}
 {{- define "holdfast.operator.spiffe" -}}
 {{- printf "spiffe://%s/ns/%s/sa/%s" .Values.trustDomain .Release.Namespace (include "holdfast.operator.account" .) -}}

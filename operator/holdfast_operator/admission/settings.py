@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from holdfast.settings_file import ProcessSettings
+from holdfast_operator.settings import NamespaceNames
 
 _DOMAIN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 
@@ -29,6 +30,9 @@ class InjectorSettings(ProcessSettings):
     """SPIFFE trust domain, the same as the operator's."""
     cluster_domain: Annotated[str, Field(max_length=253, pattern=_DOMAIN)] = "cluster.local"
     """DNS domain of the cluster, the same as the operator's."""
+
+    watch_namespaces: NamespaceNames = ()
+    """Namespaces, with commas between, whose objects are looked at; empty: all. The same as the operator's."""
 
     ops_host: str = "127.0.0.1"
     ops_port: Annotated[int, Field(ge=0, le=65535)] = 8080
