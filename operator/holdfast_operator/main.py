@@ -136,6 +136,8 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     )
     mirror.on_write = engine.on_own_write
     _show(metrics, engine, elector)
+    warm = "1 once everything was listed: taking over then costs no listing."
+    metrics.gauge("holdfast_operator_stores_warm", warm, lambda: float(mirror.whole))
     _show_approver(metrics, approver)
     return _Parts(
         shell=Shell(_sink(mirror, engine, metrics, approver, holders), namespaces=settings.watch_namespaces),

@@ -60,6 +60,8 @@ class LocalCluster:
         self._values = dict(values or {})
         self.ports = Ports(*free_ports(7))
         self.pods: dict[str, Pod] = {}
+        self.replica_ports: dict[str, int] = {}
+        """Of the ops listener of each further operator, by its name."""
         self._webhooks: list[dict[str, Any]] = []
 
     @classmethod
@@ -91,16 +93,17 @@ class LocalCluster:
 
     def replica(self, name: str) -> Pod:
         """One more operator, started, with a token and an identity of its own; it is stopped with the rest."""
+        (port,) = free_ports(1)
         overrides = self._overrides(OPERATOR) | {
             "KUBECONFIG": str(self.plane.service_account_kubeconfig(NAMESPACE, OPERATOR, name)),
             "HOLDFAST_IDENTITY": name,
-            "HOLDFAST_OPS_PORT": str(*free_ports(1)),
+            "HOLDFAST_OPS_PORT": str(port),
         }
+        self.replica_ports[name] = port
         pod = Pod(self.operator.container, self.root / name, self.kubectl, overrides)
         self.pods[name] = pod
         pod.start()
-        ready = functools.partial(answers, f"http://127.0.0.1:{overrides['HOLDFAST_OPS_PORT']}/readyz")
-        pod.process.wait_until(ready)
+        pod.process.wait_until(functools.partial(answers, f"http://127.0.0.1:{port}/readyz"))
         return pod
 
     @property

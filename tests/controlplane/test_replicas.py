@@ -4,6 +4,7 @@ import base64
 import json
 import signal
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,9 +63,7 @@ def replicas(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     """`plane` says whether a cluster can be had at all; this one is of its own, since its processes are killed."""
     with LocalCluster.start(tmp_path_factory.mktemp("replicas"), values={WATCHED: "{one,two}"}) as cluster:
         cluster.operator.stop()
-        del cluster.pods[OPERATOR]
-        cluster.pods[OPERATOR] = first = cluster.replica("first")
-        found = Replicas(cluster, {"first": first, "second": cluster.replica("second")})
+        found = Replicas(cluster, {name: cluster.replica(name) for name in ("first", "second")})
         cluster.plane.apply([_client("one", "orders")])
         _wait_ready(cluster, "one", "orders")
         yield found
@@ -182,15 +181,17 @@ def _jti(token: str) -> str:
 
 def _until_warm(replicas: Replicas, waiting: str) -> None:
     """Until the waiting replica has listed everything once."""
-    token = _credential(replicas, waiting)
+    url = f"http://127.0.0.1:{replicas.cluster.replica_ports[waiting]}/metrics"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def listed() -> bool:
-        return any(
-            r.credential == token and (r.verb, r.resource) == ("list", "certificaterequests")
-            for r in replicas.cluster.plane.requests()
-        )
+    def warm() -> bool:
+        try:
+            with opener.open(url, timeout=2) as answer:
+                return b"holdfast_operator_stores_warm 1" in answer.read()
+        except OSError:
+            return False
 
-    _until(listed, 20)
+    _until(warm, 40)
 
 
 def _client(namespace: str, name: str) -> dict[str, Any]:

@@ -66,12 +66,14 @@ class Shelf:
         return True
 
     def drop(self, place: Place, version: int = 0) -> bool:
-        """It is gone, by an event with this version, or (0) as it was last known; False when a newer one is known."""
-        known = self._objects.get(place[0], {}).get(place[1])
-        if known is not None and version and known.version > version:
+        """It is gone, by an event with this version, or (0) as it was last known. Whether that is news: it is not where a
+        newer one is known, but it is where only a write of ours had shown it before."""
+        known, gone = self._objects.get(place[0], {}).get(place[1]), self._gone.get(place, 0)
+        if version and max(gone, known.version if known else 0) > version:
             return False
-        self._gone[place] = max(version, known.version if known else 0)
-        return self._objects.get(place[0], {}).pop(place[1], None) is not None
+        self._gone[place] = max(version, gone, known.version if known else 0)
+        self._objects.get(place[0], {}).pop(place[1], None)
+        return known is not None or version > gone
 
     def get(self, place: Place) -> Object | None:
         known = self._objects.get(place[0], {}).get(place[1])

@@ -44,8 +44,8 @@ class LeaseStore(Protocol):
 class LeaseTimes:
     """Seconds. A holder gives up at `give_up`, well before `duration`, at which others take over."""
 
-    duration: float = 10.0
-    give_up: float = 7.0
+    duration: float = 8.0
+    give_up: float = 6.0
     renew: float = 2.0
     contend: float = 1.0
 

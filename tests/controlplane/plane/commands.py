@@ -13,6 +13,7 @@ _CONTROLLERS = (
     "garbage-collector-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
     "deployment-controller",
     "replicaset-controller",
 )
