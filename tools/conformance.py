@@ -24,7 +24,8 @@ _HEADER = "<!-- Generated from tools/conformance.yaml and the tests by `make gen
 _INTRODUCTION = """# Conformance
 
 What the specifications ask, and the tests that hold it. Each test is run by `make test`; one that is skipped fails the
-pipeline. *choice* marks what a specification leaves open. Where there is no test, the reason stands in its place.
+pipeline. *choice* marks what a specification leaves open. Of what is not served the tests say that it is not, and the reason
+stands beside them.
 """
 
 
