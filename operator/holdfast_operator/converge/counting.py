@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from holdfast_operator.reconcile.census import Census, Count, Namespaces
 from holdfast_operator.reconcile.policies import PolicyInForce
-from holdfast_operator.reconcile.ports import Cluster, Kind
+from holdfast_operator.reconcile.ports import ClusterReads, Kind
 from holdfast_operator.reconcile.settings import ReconcileSettings
 
 STEP = 50
@@ -19,7 +19,7 @@ STEP = 50
 class Counting:
     """One for all policies of a cluster."""
 
-    def __init__(self, cluster: Cluster, settings: ReconcileSettings) -> None:
+    def __init__(self, cluster: ClusterReads, settings: ReconcileSettings) -> None:
         self._cluster, self._census = cluster, Census(settings)
         self._busy = asyncio.Lock()
         self._asked = self._covered = 0
