@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.registry.port import RegistrationRefused
+from holdfast.registry.port import RefusalReason, RegistrationRefused
 from tests.authserver.assertions import ANY_METHOD, AssertingClient
 from tests.authserver.running import RunningServer, client
 from tests.rfc8705.expectations import assert_error
@@ -121,3 +121,15 @@ async def test_a_public_client_cannot_be_registered(server: RunningServer) -> No
 
     with pytest.raises(RegistrationRefused, match=r"token_endpoint_auth_method: expected one of .*, found 'none'"):
         await server.put(client("shop.public", anchors=[], **method))
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["TLS_CLIENT_AUTH", "tls-client-auth", "tls_client_auth ", "self_signed_tls", "Self_Signed_TLS_Client_Auth", ""],
+)
+async def test_a_method_of_another_spelling_cannot_be_registered(server: RunningServer, method: str) -> None:
+    """The names are exact (M-25, M-34)."""
+    with pytest.raises(RegistrationRefused, match="token_endpoint_auth_method: expected one of") as refused:
+        await server.put(client("shop.misspelt", anchors=[server.ca], token_endpoint_auth_method=method))
+
+    assert refused.value.reason is RefusalReason.INVALID_CLIENT_METADATA

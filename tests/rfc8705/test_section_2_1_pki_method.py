@@ -13,7 +13,7 @@ from holdfast.oauth.client_metadata import TrustAnchor
 from holdfast.policy.model import AllowedSubjects, EffectivePolicy
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
 from tests.authserver.running import RunningServer, client, spiffe_id, token_form
-from tests.core.x509.authority import DAY, NOW, Authority, Issued
+from tests.core.x509.authority import DAY, NOW, Authority, Issued, key_usage
 from tests.rfc8705.expectations import assert_failed_authentication
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -128,6 +128,9 @@ async def test_m17_an_expired_issuer_is_refused(server: RunningServer) -> None:
     await _assert_refused(server, expired.issue(uris=[URI], not_after=NOW + DAY))
 
 
+_SIGNS = key_usage(digital_signature=True, key_cert_sign=True)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -135,6 +138,7 @@ async def test_m17_an_expired_issuer_is_refused(server: RunningServer) -> None:
         pytest.param({"usages": [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]}, id="m18 any"),
         pytest.param({"digital_signature": False}, id="m19 no digitalSignature"),
         pytest.param({"ca": True}, id="m20 a CA"),
+        pytest.param({"digital_signature": None, "extra": [(_SIGNS, True)]}, id="m20 may sign certificates"),
         pytest.param(
             {"extra": [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"), True)]},
             id="m21 unknown critical extension",
