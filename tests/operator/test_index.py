@@ -109,6 +109,19 @@ def test_a_client_concerns_a_policy_when_its_spec_its_certificate_or_its_labels_
     assert index.observe(Kind.OAUTH_CLIENT, edited, deleted=True) == {ORDERS, BASELINE}
 
 
+def test_a_policy_that_was_accepted_as_it_is_written_concerns_no_client_again(index: Index) -> None:
+    first, second = {"tokens": {"maxLifetime": "1m"}}, {"tokens": {"maxLifetime": "2m"}}
+    everybody = {ORDERS, PARTNER, CART, BASELINE}
+    assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", **first)) == everybody
+
+    accepted = mtls_policy("baseline", status={"lastAccepted": {"spec": first}}, **first)
+    assert index.observe(Kind.MTLS_POLICY, accepted) == {BASELINE}
+
+    edited = mtls_policy("baseline", status={"lastAccepted": {"spec": first}}, **second)
+    assert index.observe(Kind.MTLS_POLICY, edited) == everybody
+    assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", **second)) == everybody, "what was in force is lost"
+
+
 def test_a_policy_that_changes_concerns_those_that_pin_trust_anchors(index: Index) -> None:
     pins = {"certificates": {"trustAnchors": [{"configMapKeyRef": {"namespace": "platform", "name": "roots"}}]}}
     index.observe(Kind.MTLS_POLICY, mtls_policy("pins", **pins))

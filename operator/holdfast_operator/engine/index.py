@@ -14,7 +14,7 @@ from holdfast_operator.reconcile.breaches import shown_certificate
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
 from holdfast_operator.reconcile.names import References, mapping, references
 from holdfast_operator.reconcile.namespace_config import is_ours
-from holdfast_operator.reconcile.policies import policy_forms
+from holdfast_operator.reconcile.policies import is_accepted_as_written, policy_forms
 from holdfast_operator.reconcile.policy_sources import referenced_config_maps
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 from holdfast_operator.reconcile.selectors import matches
@@ -161,8 +161,8 @@ class Index:
         else:
             self._policies[name] = after
         keys = {Key(Kind.MTLS_POLICY, "", name)}
-        if before == after:
-            return keys
+        if before == after or (before[:1] == after[:1] and is_accepted_as_written(obj)):
+            return keys  # its own status says what is in force already
         return keys | self._ruled((*before, *after)) | self._pinning()
 
     def _pinning(self) -> set[Key]:

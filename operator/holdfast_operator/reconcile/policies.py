@@ -83,6 +83,11 @@ def policy_forms(obj: Object) -> tuple[Mapping[str, Any], ...]:
     return (spec,) if accepted is None or accepted == spec else (spec, accepted)
 
 
+def is_accepted_as_written(obj: Object) -> bool:
+    """Whether its status says that the form in force is the one that is written."""
+    return _last_accepted(obj) == (obj.get("spec") or {})
+
+
 def config_maps_of(policies: Iterable[Object]) -> frozenset[tuple[str, str]]:
     """Namespace and name of each ConfigMap that a form of these policies refers to."""
     return frozenset(place for obj in policies for form in policy_forms(obj) for place in referenced_config_maps(form))
