@@ -14,11 +14,10 @@ from holdfast_cli.importing import cloudentity, hydra, keycloak, report
 from holdfast_cli.importing.foreign import ForeignServer, Unreadable
 from holdfast_cli.importing.manifest import Choices, make_manifests
 from holdfast_cli.manifests.output import to_yaml, write_output
+from holdfast_cli.options import issuer_of
 from holdfast_operator.adapters.folder.documents import read_text
 
 MAX_EXPORT = 256 * 1024 * 1024  # bytes: a realm with all its users
-
-_KINDS = ("ClusterIssuer", "Issuer")
 
 Command = Callable[..., None]
 
@@ -94,7 +93,7 @@ def _run(
         raise Failure("--replace-secrets: expected --issuer beside it, found none", command=f"import {name}")
     choices = Choices(
         namespace=namespace,
-        issuer=None if issuer is None else _issuer(issuer),
+        issuer=issuer_of(issuer),
         anchors=None if trust_anchors is None else _anchors(trust_anchors),
         keep_ids=not new_ids,
         replace_secrets=replace_secrets,
@@ -110,13 +109,6 @@ def _run(
     click.echo(report.as_text(outcomes, server.left), err=True)
     if any(outcome.manifest is None and not outcome.own for outcome in outcomes):
         click.get_current_context().exit(REFUSED)
-
-
-def _issuer(text: str) -> tuple[str, str]:
-    kind, slash, name = text.rpartition("/")
-    if slash and kind not in _KINDS:
-        raise Failure(f"--issuer: expected {' or '.join(_KINDS)} before the /, found {kind!r}")
-    return kind or _KINDS[0], name
 
 
 def _anchors(text: str) -> tuple[str, str]:

@@ -35,6 +35,7 @@ COMMANDS = {
     "lint": Entry("holdfast_cli.lint", "Judge manifests before anybody applies them, without a cluster.", "operator,cli"),
     "plan": Entry("holdfast_cli.plan", "Tell what would change if manifests were applied.", "operator,cli"),
     "policy": Entry("holdfast_cli.policy", "Say who would break a policy, before it is applied.", "operator,cli"),
+    "export": Entry("holdfast_cli.export", "Write manifests of the clients and policies that are there.", "operator,cli"),
     "import": Entry(
         "holdfast_cli.import_clients", "Make manifests from the clients of Keycloak, Hydra or Cloudentity.", "operator,cli"
     ),

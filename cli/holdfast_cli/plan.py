@@ -12,9 +12,9 @@ from holdfast.clock import system_clock
 from holdfast_cli.failure import REFUSED, Failure, say
 from holdfast_cli.manifests.documents import Documents, read_documents
 from holdfast_cli.manifests.files import read_sources
+from holdfast_cli.places import NoDevFolder, open_cluster, open_dev_folder
 from holdfast_cli.planning.changes import Change
 from holdfast_cli.planning.compare import compare
-from holdfast_cli.planning.places import NoDevFolder, open_cluster, open_dev_folder
 from holdfast_cli.planning.table import as_json, as_table
 from holdfast_operator.adapters.kubernetes_api import NotConfigured
 from holdfast_operator.reconcile.ports import ClusterError

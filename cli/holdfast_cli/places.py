@@ -1,6 +1,6 @@
-"""What manifests are compared with: a cluster, or the data folder of a `holdfast dev`. Read only.
+"""Where objects are: a cluster, or the data folder of a `holdfast dev`. Read only.
 
-Owns opening them. Neighbour: `compare` reads.
+Owns opening them. Neighbours: `plan` and `export` read.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -53,6 +53,6 @@ async def open_cluster(kubeconfig: Path | None, context: str | None) -> AsyncIte
     """As kubectl finds it. Raises NotConfigured."""
     api = await KubernetesApi.connect(kubeconfig, context)
     try:
-        yield KubernetesCluster(api, "holdfast plan", may_write=lambda: False)
+        yield KubernetesCluster(api, "holdfast", may_write=lambda: False)
     finally:
         await api.close()
