@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
 from holdfast.oauth.certificate_key import certificate_key
+from holdfast_operator.admission.objection import Doubt, Objection, judgement
 from holdfast_operator.reconcile.conditions import conditions
 from holdfast_operator.reconcile.finding import stalled
 from holdfast_operator.reconcile.policies import in_force
@@ -195,6 +196,12 @@ def test_a_private_key_in_a_wrong_field_is_never_repeated(authentication: Object
     assert condition_of(world.client["status"], "Ready")[0] == "False"
     assert_without_key(world.client["status"])
     assert_without_key(planned.events)
+
+
+def test_admission_does_not_repeat_it_either() -> None:
+    found = judgement([Objection(Reason.INVALID_SPEC, f"found {FORMS['SEC1']}"), Doubt(f"found {FORMS['PKCS8']}")])
+
+    assert (found.denials, found.warnings) == (("found (a private key, left out)",),) * 2
 
 
 def test_a_private_key_in_a_message_is_left_out_whoever_wrote_it() -> None:

@@ -21,7 +21,13 @@ from holdfast_operator.reconcile.anchors import OwnAnchorsOutOfTime, Unusable, o
 from holdfast_operator.reconcile.policies import PolicyInForce, effective_policy, in_force
 from holdfast_operator.reconcile.policy_sources import ConfigMaps, referenced_config_maps
 from holdfast_operator.reconcile.ports import Key, Kind, Object
-from holdfast_operator.reconcile.request import ClientRequest, asked_certificate, client_metadata, read_request
+from holdfast_operator.reconcile.request import (
+    ClientRequest,
+    asked_certificate,
+    client_metadata,
+    read_request,
+    unreadable,
+)
 
 _MAY_CHANGE = frozenset({Reason.POLICY_NOT_ACCEPTED, Reason.TRUST_ANCHOR_NOT_ALLOWED})
 """What hangs on a policy that is yet to be mended, or on what a ConfigMap holds just now."""
@@ -29,6 +35,9 @@ _SOURCES = frozenset(
     {
         Reason.TRUST_ANCHOR_NOT_FOUND,
         Reason.TRUST_ANCHOR_INVALID,
+        Reason.TRUST_ANCHOR_UNREADABLE,
+        Reason.TRUST_ANCHOR_NOT_AUTHORITY,
+        Reason.PRIVATE_KEY_EXPOSED,
         Reason.REVOCATION_LIST_NOT_FOUND,
         Reason.REVOCATION_LIST_INVALID,
     }
@@ -42,7 +51,7 @@ def judge_client(client: Object, world: World) -> Judgement:
     try:
         request = read_request(written, world.settings.trust_domain)
     except ValueError as error:
-        return judgement([Objection(Reason.INVALID_SPEC, str(error))])
+        return judgement([Objection(unreadable(error), str(error))])
     return judgement([*_by_policies(client, request, world), *rivals(claimant_of(client), world)])
 
 

@@ -1,9 +1,10 @@
 """What is found against a change, certain or not, and what was looked at to find it. Values only."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.api.v1alpha1.conditions import Reason
+from holdfast_operator.reconcile.conditions import presentable
 from holdfast_operator.reconcile.ports import Key, Kind
 
 ALL_POLICIES = Key(Kind.MTLS_POLICY, "", "")
@@ -48,8 +49,8 @@ class Judgement:
 
 
 def judgement(found: Iterable[Objection | Doubt]) -> Judgement:
-    """In the order in which it was found, nothing twice."""
-    unique = dict.fromkeys(found)
+    """In the order in which it was found, nothing twice, and no private key that somebody put into a wrong field."""
+    unique = dict.fromkeys(replace(f, message=presentable(f.message)) for f in found)
     return Judgement(
         tuple(f for f in unique if isinstance(f, Objection)), tuple(f.message for f in unique if isinstance(f, Doubt))
     )
