@@ -8,7 +8,8 @@ import json
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.controlplane.cluster import LocalCluster
+from tests.controlplane.plane.plane import KubectlError
 
 TEN_LINES = """\
 apiVersion: holdfast.dev/v1alpha1
@@ -142,6 +144,35 @@ class Tenant:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         body, _, status = done.stdout.rpartition("\n")
         return Answer(int(status), json.loads(body))
+
+
+@contextmanager
+def without_webhooks(cluster: LocalCluster) -> Iterator[None]:
+    """As where the injector is not installed: what it would refuse is stored, and reconcile has the word."""
+    kind = "validatingwebhookconfiguration"
+    found = json.loads(cluster.kubectl("get", kind, "holdfast-validating", "--output=json"))
+    found["metadata"] = {k: v for k, v in found["metadata"].items() if k in ("name", "labels", "annotations")}
+    cluster.kubectl("delete", kind, "holdfast-validating")
+    try:
+        eventually(lambda: not _reviewed(cluster), 10, "the API server asks no webhook any more")
+        yield
+    finally:
+        cluster.kubectl("create", "--filename=-", input=json.dumps(found))
+        eventually(lambda: _reviewed(cluster), 10, "the API server asks the webhook again")
+
+
+def _reviewed(cluster: LocalCluster) -> bool:
+    """Whether an object is refused that only the webhook refuses: a client id of another namespace."""
+    probe = {"apiVersion": "holdfast.dev/v1alpha1", "kind": "OAuthClient",
+             "metadata": {"name": "probe", "namespace": "default"},
+             "spec": {"clientId": "another.probe", "certificate": {"issuerRef": {"name": "workloads"}}}}  # fmt: skip
+    try:
+        cluster.kubectl("create", "--dry-run=server", "--filename=-", input=json.dumps(probe))
+    except KubectlError as error:
+        if "clientId" not in str(error):
+            raise
+        return True
+    return False
 
 
 def claims(token: str) -> dict[str, Any]:
