@@ -53,6 +53,7 @@ async def open_cluster(kubeconfig: Path | None, context: str | None) -> AsyncIte
     """As kubectl finds it. Raises NotConfigured."""
     api = await KubernetesApi.connect(kubeconfig, context)
     try:
-        yield KubernetesCluster(api, "holdfast", may_write=lambda: False)
+        api.may_write = lambda: False
+        yield KubernetesCluster(api, "holdfast")
     finally:
         await api.close()

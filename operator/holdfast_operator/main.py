@@ -107,7 +107,8 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     running.push_async_callback(registry.close)
     store = KubernetesLeaseStore(api, settings.lease_namespace, settings.lease_name)
     elector = Elector(store, identity, system_clock)
-    mirror = Mirror(KubernetesCluster(api, identity, lambda: elector.leading, settings.watch_namespaces))
+    api.may_write = lambda: elector.leading
+    mirror = Mirror(KubernetesCluster(api, identity, settings.watch_namespaces))
     reconciler = Reconciler(
         mirror,
         registry,

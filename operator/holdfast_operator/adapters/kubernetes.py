@@ -7,9 +7,8 @@ Neighbours: `kubernetes_api` (connection and errors), `holdfast_operator.reconci
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotFound, path_of, resource_path
 from holdfast_operator.reconcile.ports import (
@@ -39,14 +38,13 @@ class KubernetesCluster:
         self,
         api: KubernetesApi,
         instance: str,
-        may_write: Callable[[], bool] = lambda: True,
         namespaces: Sequence[str] = (),
     ) -> None:
-        """`instance`: who reports events, such as the pod's name. `may_write`: whether this replica holds the Lease.
+        """`instance`: who reports events, such as the pod's name.
 
         `namespaces`: those that are there for this installation; none: all.
         """
-        self._api, self._instance, self._may_write, self._namespaces = api, instance, may_write, tuple(namespaces)
+        self._api, self._instance, self._namespaces = api, instance, tuple(namespaces)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         if kind.namespaced and self._namespaces and namespace not in self._namespaces:
@@ -107,14 +105,14 @@ class KubernetesCluster:
         path = path_of(kind, metadata.get("namespace"), metadata["name"], *subresource)
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         try:
-            applied: Object = await self._write("PATCH", path, query=query, body=obj, content_type=APPLY)
+            applied: Object = await self._api.call("PATCH", path, query=query, body=obj, content_type=APPLY)
         except NotFound as error:
             raise Conflict(f"{kind.kind} {metadata['name']} is gone: {error}") from error
         return applied
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         try:
-            await self._write("DELETE", path_of(kind, namespace, name), body={"preconditions": {"uid": uid}})
+            await self._api.call("DELETE", path_of(kind, namespace, name), body={"preconditions": {"uid": uid}})
         except (NotFound, Conflict):
             return  # absent, or another object of that name
 
@@ -126,7 +124,7 @@ class KubernetesCluster:
         ]
         path = path_of(kind, metadata.get("namespace"), metadata["name"])
         try:
-            found: Object = await self._write("PATCH", path, body=patch, content_type=JSON_PATCH)
+            found: Object = await self._api.call("PATCH", path, body=patch, content_type=JSON_PATCH)
         except NotFound:
             return None
         except Rejected as error:
@@ -135,17 +133,11 @@ class KubernetesCluster:
         is_gone = found["metadata"].get("deletionTimestamp") and not found["metadata"].get("finalizers")
         return None if is_gone else found
 
-    async def _write(self, method: str, path: str, **content: Any) -> Any:
-        """Raises ClusterUnavailable as well where the Lease has passed on: a process may have stood still for long."""
-        if not self._may_write():
-            raise ClusterUnavailable(f"{method} {path}: not sent, the Lease is not ours any more")
-        return await self._api.call(method, path, **content)
-
     async def record_event(self, kind: Kind, obj: Object, *, warning: bool, reason: str, message: str) -> None:
         namespace = obj["metadata"].get("namespace") or "default"
         event = self._event(kind, obj, namespace, warning=warning, reason=reason, message=message)
         try:
-            await self._write("POST", resource_path("events.k8s.io", "v1", "events", namespace, ()), body=event)
+            await self._api.call("POST", resource_path("events.k8s.io", "v1", "events", namespace, ()), body=event)
         except (ClusterError, NotFound) as error:
             log.info("event %s on %s %s was not recorded: %s", reason, kind.kind, obj["metadata"]["name"], error)
 

@@ -5,7 +5,7 @@ written. Neighbours: `kubernetes` and `lease_store` speak through it.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
 
 from holdfast import __version__
+from holdfast_operator.adapters.guarded_request import request_class
 from holdfast_operator.reconcile.ports import ClusterUnavailable, Conflict, Kind, Rejected
 
 REQUEST_LIMIT = 10.0
@@ -40,8 +41,16 @@ class NotFound(Exception):
 class KubernetesApi:
     """Made by `connect`, ended by `close`."""
 
-    def __init__(self, connection: client.ApiClient) -> None:
-        self._connection = connection
+    def __init__(self, settings: client.Configuration) -> None:
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked when a request that changes anything but a Lease is about to leave: whether this replica holds the Lease."""
+        settings.connection_pool_maxsize = 64
+        settings.client_session_kwargs = {
+            "trust_env": bool(getproxies()),  # looked for once: else aiohttp reads ~/.netrc twice for each request
+            "request_class": request_class(lambda: self.may_write()),
+        }
+        self._connection = client.ApiClient(configuration=settings)
+        self._connection.user_agent = f"holdfast-operator/{__version__}"
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
@@ -54,12 +63,7 @@ class KubernetesApi:
             await _load(settings, kubeconfig, context)
         except (ConfigException, OSError, ValueError) as error:
             raise NotConfigured(f"no API server: {error}") from error
-        settings.connection_pool_maxsize = 64
-        # Looked for once: aiohttp else reads ~/.netrc twice for each request, in a thread.
-        settings.client_session_kwargs = {"trust_env": bool(getproxies())}
-        connection = client.ApiClient(configuration=settings)
-        connection.user_agent = f"holdfast-operator/{__version__}"
-        return cls(connection)
+        return cls(settings)
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast_operator.engine.audiences import Audiences
+from holdfast_operator.engine.children import Children
+from holdfast_operator.engine.referrers import Referrers
 from holdfast_operator.reconcile.breaches import shown_certificate
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
 from holdfast_operator.reconcile.names import References, mapping, references
@@ -55,6 +57,8 @@ class Index:
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._policies: dict[str, tuple[Mapping[str, Any], ...]] = {}
         self._audiences = Audiences()
+        self._referrers = Referrers()
+        self._children = Children()
 
     def observe(self, kind: Kind, obj: Object, *, deleted: bool = False) -> set[Key]:
         """Take in one object as an event shows it; answers the keys to look at."""
@@ -66,14 +70,13 @@ class Index:
             case Kind.NAMESPACE:
                 return self._namespace(obj, deleted)
             case Kind.CERTIFICATE:
-                return self._certificate(obj)
+                return self._certificate(obj) if self._children.is_news(kind, obj, deleted=deleted) else set()
             case Kind.CERTIFICATE_REQUEST:
-                name = (obj["metadata"].get("annotations") or {}).get(CERTIFICATE_NAME)
-                return self._where(obj, lambda n, facts: n == name and facts.refers.issuer is not None)
+                return self._request(obj) if self._children.is_news(kind, obj, deleted=deleted) else set()
             case Kind.CONFIG_MAP:
-                name = obj["metadata"]["name"]
-                named = self._where(obj, lambda _, facts: name in facts.refers.config_maps)
-                return named | self._reading(_name(obj)) | self._config(obj)
+                namespace, name = _name(obj)
+                named = self._named(namespace, self._referrers.of_config_map(namespace, name))
+                return named | self._reading((namespace, name)) | self._config(obj)
             case Kind.ISSUER | Kind.CLUSTER_ISSUER:
                 issuer = (kind, obj["metadata"]["name"])
                 return self._where(obj, lambda _, facts: facts.refers.issuer == issuer)
@@ -128,6 +131,8 @@ class Index:
             self._clients.get(namespace, {}).pop(name, None)
         else:
             self._clients.setdefault(namespace, {})[name] = after
+        referred, refers = (facts.refers if facts else None for facts in (before, after))
+        self._referrers.note(namespace, name, referred, refers)
         key = Key(Kind.OAUTH_CLIENT, namespace, name)
         keys = {key} | self._audiences.observe(key, None if deleted else obj)
         if before is None or after is None or (before.labels, before.counted) != (after.labels, after.counted):
@@ -211,11 +216,23 @@ class Index:
 
     def _certificate(self, obj: Object) -> set[Key]:
         """Its owner, whoever has its name, and whoever wants its Secret: the last two may have waited for it to go."""
-        _, name = _name(obj)
-        secret = (obj.get("spec") or {}).get("secretName")
-        return self._where(
-            obj, lambda n, facts: facts.refers.issuer is not None and (n == name or facts.refers.secret_name == secret)
-        )
+        namespace, name = _name(obj)
+        secret = str((obj.get("spec") or {}).get("secretName") or "")
+        return self._issued(namespace, {name, *self._referrers.of_secret(namespace, secret)})
+
+    def _request(self, obj: Object) -> set[Key]:
+        """Whose Certificate it is of."""
+        name = (obj["metadata"].get("annotations") or {}).get(CERTIFICATE_NAME)
+        return self._issued(_name(obj)[0], {str(name)})
+
+    def _issued(self, namespace: str, names: Iterable[str]) -> set[Key]:
+        """Those that have their certificates issued."""
+        known = self._clients.get(namespace, {})
+        return self._named(namespace, (n for n in names if n in known and known[n].refers.issuer is not None))
+
+    @staticmethod
+    def _named(namespace: str, names: Iterable[str]) -> set[Key]:
+        return {Key(Kind.OAUTH_CLIENT, namespace, name) for name in names}
 
     def _where(self, obj: Object, concerned: Concerned) -> set[Key]:
         """Clients in the object's namespace (anywhere, for a cluster-scoped object) that it concerns."""

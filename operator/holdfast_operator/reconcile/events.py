@@ -11,7 +11,7 @@ from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Object
 
 _QUIET = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.REGISTRATION_PENDING})
-"""What every client passes through on its way. Ready after nothing else is no news to who reads the status, and an event of it
+"""What every client passes through on its way. Ready after nothing else is no news to who reads the status, and an event
 would be a write for each new client."""
 
 
