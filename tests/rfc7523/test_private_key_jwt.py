@@ -351,6 +351,20 @@ async def test_a07_the_key_is_the_registered_one_with_this_kid(server: RunningSe
     assert_failed_authentication(await _ask(server, _signed(content, {"alg": "ES256", "kid": ["k1"]})))
 
 
+async def test_a07_a_key_counts_until_its_own_exp(server: RunningServer) -> None:
+    """And where one of two has ended, the set holds one key alone (A-07)."""
+    now = int(CLOCK().timestamp())
+    ended, counting = jwk(SECOND, kid="ended", exp=now), jwk(KEY, kid="k1", exp=now + 60)
+    await server.put(assertion_client("shop.renewed", ended, counting, certificate_bound=False), BY_ASSERTION)
+
+    by_the_ended = _good(server, "shop.renewed", key=SECOND, kid="ended")
+    without_kid = assertion(KEY, claims(server.issuer, CLOCK(), "shop.renewed"))
+
+    assert_failed_authentication(await _ask(server, by_the_ended))
+    assert (await _ask(server, _good(server, "shop.renewed"))).status_code == 200
+    assert (await _ask(server, without_kid)).status_code == 200
+
+
 async def test_a07_without_a_kid_the_set_has_to_hold_one_key(server: RunningServer) -> None:
     """(A-07)"""
     single = assertion(KEY, claims(server.issuer, CLOCK()))

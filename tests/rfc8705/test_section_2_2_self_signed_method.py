@@ -141,6 +141,25 @@ async def test_m41_several_certificates_live_side_by_side_and_a_removed_one_dies
     assert (await server.token(new, client_id)).status_code == 200
 
 
+async def test_m41_a_replaced_certificate_ends_by_the_exp_of_its_key(server: RunningServer) -> None:
+    """Whether or not somebody takes it out, on an open connection too; a client without `exp` goes on (M-41)."""
+    old, new = self_signed("old"), self_signed("new")
+    ends = int(CLOCK.now.timestamp()) + 300
+    by_value = keys(certificate_jwk(new), certificate_jwk(old, exp=ends))
+    await server.put(self_signed_client("shop.renewed", jwks=by_value))
+    try:
+        async with server.http(old) as http:
+            CLOCK.move(seconds=299)
+            before = await http.post(server.token_endpoint, data=token_form("shop.renewed"))
+            CLOCK.move(seconds=1)
+            after = await http.post(server.token_endpoint, data=token_form("shop.renewed"))
+        assert before.status_code == 200
+        assert_failed_authentication(after)
+        assert (await server.token(new, "shop.renewed")).status_code == 200
+    finally:
+        CLOCK.move(seconds=-300)
+
+
 async def test_m43_a_certificate_of_another_client_is_refused(server: RunningServer) -> None:
     """Registered for one, used with the id of the other, in both directions (M-43, M-05)."""
     other = self_signed("other")

@@ -2,14 +2,16 @@
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.oauth.certificate_key import certificate_key
 from holdfast.oauth.jwks import Jwk, JwkError, jwk_set_to_json, parse_jwk_set, read_jwk_set
 from tests.core.x509.authority import Authority
 
@@ -122,3 +124,46 @@ def test_no_members_break_the_reader(members: dict[str, Any]) -> None:
         except JwkError:
             continue
         assert json.loads(jwk.text) == jwk.to_json()
+
+
+@pytest.mark.parametrize("end", [1_800_000_000, 1_800_000_000.5])
+def test_a_key_counts_until_its_exp(end: float) -> None:
+    key, moment = Jwk.from_json({**GOOD, "exp": end}), datetime.fromtimestamp(end, UTC)
+
+    assert key.expires_at == moment
+    assert key.counts_at(moment - timedelta(microseconds=1))
+    assert not key.counts_at(moment)
+    assert Jwk.from_json(GOOD).counts_at(moment)
+
+
+@pytest.mark.parametrize("end", ["tomorrow", True, [], 1e300, -1e300])
+def test_an_exp_that_is_no_time_is_refused(end: object) -> None:
+    with pytest.raises(JwkError, match="exp: expected seconds since 1970"):
+        Jwk.from_json({**GOOD, "exp": end})
+
+
+KEYS = [
+    pytest.param(ec.generate_private_key(ec.SECP256R1()), "ES256", id="P-256"),
+    pytest.param(ec.generate_private_key(ec.SECP384R1()), "ES384", id="P-384"),
+    pytest.param(ec.generate_private_key(ec.SECP521R1()), "ES512", id="P-521"),
+    pytest.param(rsa.generate_private_key(65537, 2048), "PS256", id="RSA"),
+    pytest.param(ed25519.Ed25519PrivateKey.generate(), "EdDSA", id="Ed25519"),
+]
+
+
+@pytest.mark.parametrize(("key", "algorithm"), KEYS)
+def test_a_certificate_becomes_a_key_that_carries_it(key: Any, algorithm: str) -> None:
+    issued = Authority.root().issue("CN=me", key=key)
+
+    jwk = certificate_key(issued.certificate, exp=1_800_000_000)
+
+    assert (jwk.certificate, jwk.kid) == (issued.certificate, issued.certificate.x5t_s256)
+    assert algorithm in jwk.algorithms
+    assert parse_jwk_set(jwk_set_to_json((jwk,))) == (jwk,)
+
+
+def test_a_certificate_with_a_key_that_no_jwk_has_a_form_for_is_refused() -> None:
+    issued = Authority.root().issue("CN=me", key=ed448.Ed448PrivateKey.generate())  # type: ignore[arg-type]
+
+    with pytest.raises(JwkError, match="expected a certificate with an EC, RSA or Ed25519 key, found"):
+        certificate_key(issued.certificate)
