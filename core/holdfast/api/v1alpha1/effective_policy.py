@@ -1,7 +1,7 @@
 """`status.effectivePolicy` of an OAuthClient: which policies are enforced on it, and what they come to.
 
 Owns the form of what people look up before they ask the platform: how long, how large, which methods, which subjects. A
-member that is absent is limited by no policy. Neighbours: `oauth_client`, whose status it is part of.
+member that is absent is limited by no policy. Neighbour: `oauth_client_status`, which it is part of.
 """
 
 from typing import Annotated

@@ -4,13 +4,11 @@ Owns every field: meaning, limit, default, and the rules that one object alone c
 policy or another object is `holdfast.policy`'s and the registry's to say. Neighbours: `convert` reads it.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, ObjectMeta, Part, map_list, rule, rules
-from holdfast.api.v1alpha1.effective_policy import EffectivePolicyStatus
+from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, ObjectMeta, Part, map_list, rule, rules
 from holdfast.api.v1alpha1.fields import (
     DURATION_PATTERN,
     ClientId,
@@ -20,9 +18,9 @@ from holdfast.api.v1alpha1.fields import (
     Label,
     Name,
     Scope,
-    Thumbprint,
     duration_rule,
 )
+from holdfast.api.v1alpha1.oauth_client_status import OAuthClientStatus
 
 DEFAULT_CERTIFICATE_DURATION = 24 * 3600
 """Seconds a certificate is asked for where `certificate.duration` says nothing."""
@@ -286,7 +284,8 @@ class OAuthClientSpec(Part):
     """Have cert-manager issue the client's certificate. Leave it out to bring your own; with tls_client_auth
     `authentication.subject` and `authentication.trustAnchors` are required then. With self_signed_tls_client_auth each
     certificate is registered as it is issued, by an issuer of the kind SelfSigned or any other, and one that was renewed is
-    taken until the tokens that were got with it have ended. With private_key_jwt tokens are bound to it. Whoever may create an OAuthClient may thereby do what the creator of a Certificate in the same namespace may do."""
+    taken until the tokens that were got with it have ended. With private_key_jwt tokens are bound to it. Whoever may
+    create an OAuthClient may thereby do what the creator of a Certificate in the same namespace may do."""
     grant_types: Annotated[tuple[Literal["client_credentials"], ...], Field(max_length=8, json_schema_extra=SET)] = (
         "client_credentials",
     )
@@ -309,67 +308,6 @@ class OAuthClientSpec(Part):
     adoption_policy: Literal["Never", "IfUnowned"] = "Never"
     """Whether this object takes over an orphan that has its client id: one of its own namespace, or of another where every
     policy with `allowedClientIds` names the id word for word. `Never`: it is refused while the orphan is there."""
-
-
-class CertificateStatus(Part):
-    """The certificate that the client is registered with."""
-
-    secret_name: Annotated[str, Field(max_length=253)] = ""
-    """Secret that holds it; empty when the client brings its own."""
-    thumbprint: Thumbprint = ""
-    """Its `x5t#S256` (RFC 8705 section 3.1). Of several that the client has registered itself, the one that ends last; empty
-    where none is registered as such."""
-    not_after: datetime | None = None
-    """When it ends."""
-    renewal_time: datetime | None = None
-    """When cert-manager renews it."""
-    subject: Annotated[str, Field(max_length=4096)] = ""
-    """The subject rule in force, in canonical form."""
-    trust_anchors: Annotated[
-        tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=32, json_schema_extra=ATOMIC)
-    ] = ()
-    """SHA-256, in hex, of each CA certificate that its chain may end in, before policies leave some of them out."""
-
-
-class RegistrationStatus(Part):
-    """The registration as it was read back from the authorization server."""
-
-    revision: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
-    """Revision of the registry in which the registration last changed."""
-    last_sync_time: datetime | None = None
-    """When the registration last changed."""
-
-
-class EndpointsStatus(Part):
-    """Where this client goes."""
-
-    issuer: Annotated[str, Field(max_length=2048)] = ""
-    """The authorization server's issuer identifier (RFC 8414)."""
-    token_endpoint: Annotated[str, Field(max_length=2048)] = ""
-    """Token endpoint on the mTLS host."""
-    introspection_endpoint: Annotated[str, Field(max_length=2048)] = ""
-    """Introspection endpoint on the mTLS host."""
-
-
-class OAuthClientStatus(Part):
-    """What was observed of the client."""
-
-    observed_generation: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
-    """metadata.generation that this status was made of."""
-    client_id: Annotated[str, Field(max_length=253)] = ""
-    """The `client_id` in force."""
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=map_list("type"))] = ()
-    """Ready, Accepted, CertificateReady, Registered, TokenIssued; Reconciling and Stalled only while they are true."""
-    certificate: CertificateStatus | None = None
-    """The certificate that the client is registered with."""
-    effective_policy: EffectivePolicyStatus | None = None
-    """What all matching MTLSPolicy objects that are enforced come to."""
-    registration: RegistrationStatus | None = None
-    """The registration as it was read back."""
-    endpoints: EndpointsStatus | None = None
-    """Where this client goes."""
-    last_token_time: datetime | None = None
-    """When the client last got a token; written at most daily."""
 
 
 class OAuthClient(Part):
