@@ -247,3 +247,23 @@ def _der(tag: int, content: bytes) -> bytes:
     size = len(content)
     length = bytes([size]) if size < 128 else bytes([0x81, size]) if size < 256 else b"\x82" + size.to_bytes(2, "big")
     return bytes([tag]) + length + content
+
+
+def test_no_bit_that_is_signed_can_be_changed_unseen_and_none_makes_the_judge_fail() -> None:
+    parsed = x509.load_pem_x509_csr(csr())
+    der, signed = parsed.public_bytes(Encoding.DER), parsed.tbs_certrequest_bytes
+    end = der.index(signed) + len(signed)
+    changed = {
+        (at, bit): der[:at] + bytes([der[at] ^ 1 << bit]) + der[at + 1 :] for at in range(len(der)) for bit in range(8)
+    }
+    verdicts = {place: judge_request(certificate_request(as_pem(text)), RULES) for place, text in changed.items()}
+
+    assert [place for place, verdict in verdicts.items() if place[0] < end and not isinstance(verdict, Denied)] == []
+
+
+@pytest.mark.parametrize("key", [RSA_2048, ed25519.Ed25519PrivateKey.generate()], ids=["RSA", "Ed25519"])
+def test_no_cut_of_a_signing_request_is_read(key: Any) -> None:
+    der = x509.load_pem_x509_csr(csr(key=key)).public_bytes(Encoding.DER)
+    verdicts = [denied(certificate_request(as_pem(der[:at]))) for at in range(1, len(der))]
+
+    assert {verdict.reason for verdict in verdicts} == {DenialReason.REQUEST_UNREADABLE}

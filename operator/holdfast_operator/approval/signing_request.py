@@ -46,6 +46,19 @@ _KINDS: dict[type[x509.GeneralName], SubjectKind] = {
 }
 
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    DerError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the parser raises at one place or another; the last four are no ValueErrors."""
+
+
 class SigningRequestError(ValueError):
     """It cannot be read, or not in one way only; the message says what was expected."""
 
@@ -92,7 +105,7 @@ def read_signing_request(encoded: str) -> SigningRequest:
         return _read(parsed)
     except SigningRequestError:
         raise
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, DerError) as error:
+    except _UNREADABLE as error:
         raise SigningRequestError(f"the CSR cannot be read: {_plain(error)}") from error
 
 
