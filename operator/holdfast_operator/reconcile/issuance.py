@@ -68,7 +68,11 @@ def why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
     ready = condition(live, "Ready")
     if ready.get("reason") == "IncorrectCertificate":
         # Two Certificates were made at the same moment, and neither was there for the other to see.
-        return stalled(Reason.SECRET_NAME_TAKEN, f"spec.certificate.secretName: {ready.get('message')}")
+        secret = (live.get("spec") or {}).get("secretName")
+        message = (
+            f"spec.certificate.secretName: {secret} is another Certificate's, choose another name: {ready.get('message')}"
+        )
+        return stalled(Reason.SECRET_NAME_TAKEN, message)
     issuing = condition(live, "Issuing")
     if issuing.get("status") == "False" and issuing.get("reason") != "Issued":  # an approver's no has a reason of its own
         return waiting(Reason.CERTIFICATE_FAILED, f"cert-manager: {issuing.get('message')}")
