@@ -240,6 +240,18 @@ def test_a_lost_registry_is_refilled_with_both_within_the_overlap_and_with_one_a
     assert registered(settled(with_stored(later(world, OVERLAP), None))) == [second.certificate.x5t_s256]
 
 
+def test_a_registry_that_was_restored_does_not_bring_back_a_certificate_of_long_ago() -> None:
+    issued = [leaf() for _ in range(4)]
+    world = settled(holding(begun(), issued[0]))
+    restored = world.registry
+    for number in (2, 3, 4):
+        world = settled(holding(later(world, 3600), *issued[:number]))
+
+    world = settled(replace(later(world, 3600), registry=restored))
+
+    assert registered(world) == [issued[3].certificate.x5t_s256]
+
+
 FORGED = [
     pytest.param({"username": "mallory"}, {}, id="by another requester"),
     pytest.param({"issuerRef": {"name": "mallory"}}, {}, id="of another issuer"),

@@ -51,8 +51,9 @@ class Rotation:
     def published(self, newest: Leaf, previous: Leaf | None, registered: Iterable[Jwk]) -> tuple[Jwk, ...]:
         """What to register, the newest first. `registered`: the keys of the registration as it is. Raises JwkError."""
         current = newest.key()
-        ours = [key for key in registered if REVISION in key.to_json()]
-        former = [_ending(key, self.now + self.overlap) for key in ours if key.kid != current.kid]
+        ours = [key for key in registered if isinstance(key.to_json().get(REVISION), int)]
+        followed = [key for key in ours if key.kid != current.kid and _is_followed(key, newest)]
+        former = [_ending(key, self.now + self.overlap) for key in followed]
         if not ours and previous is not None:
             former = [previous.key(exp=_seconds(newest.issued_at + self.overlap))]
         still = [key for key in former if self._counts(key)]
@@ -89,6 +90,11 @@ def told(keys: Iterable[Jwk]) -> str:
     """What a condition says of the replaced ones; empty when there are none."""
     former = [f"{key.kid} until {timestamp(key.expires_at)}" for key in keys if key.expires_at is not None]
     return f"; the one before is still taken: {', '.join(former)}" if former else ""
+
+
+def _is_followed(key: Jwk, newest: Leaf) -> bool:
+    """Whether it is the one before, or was told its end then: what a restored registry still has of long ago is not."""
+    return key.expires_at is not None or int(key.to_json()[REVISION]) >= newest.revision - 1
 
 
 def _ending(key: Jwk, end: datetime) -> Jwk:
