@@ -114,6 +114,7 @@ def test_two_claimants_of_one_client_id_the_registered_one_keeps_it(tenant: Tena
         "spec": {"clientId": f"{tenant.namespace}.orders",
                  "certificate": {"issuerRef": {"name": "workloads", "kind": "ClusterIssuer"}}},
     })  # fmt: skip
-    tenant.apply(taken)
+    with tenant.cluster.webhooks_off():
+        tenant.apply(taken)
     eventually(lambda: tenant.condition("claimant", "Ready").get("reason") == "ClientIdTaken", 15, "the conflict is shown")
     assert tenant.token(f"{tenant.namespace}.orders", first).status == 200
