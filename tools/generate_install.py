@@ -43,9 +43,16 @@ def stale(wanted: dict[str, bytes]) -> list[str]:
     return sorted(path for path in present | set(wanted) if _content(path) != wanted.get(path))
 
 
-def render(*arguments: str, chart: Path = CHART, release: str = "holdfast", namespace: str = NAMESPACE) -> str:
-    """What `helm template` makes of the chart. Raises BuildError with what Helm complains of."""
+def render(
+    *arguments: str, chart: Path = CHART, release: str = "holdfast", namespace: str = NAMESPACE, hooks: bool = False
+) -> str:
+    """What `helm template` makes of the chart. Raises BuildError with what Helm complains of.
+
+    `hooks`: also what Helm runs at an uninstallation, which nobody may apply.
+    """
     command = [_helm(), "template", release, str(chart), f"--namespace={namespace}", *arguments]
+    if not hooks:
+        command.append("--no-hooks")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise build.BuildError(f"the chart could not be rendered: {done.stderr.strip()}")

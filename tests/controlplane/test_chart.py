@@ -179,6 +179,31 @@ def test_the_pods_pass_the_restricted_pod_security_standard(plane: ControlPlane,
     assert len(_dry_run(plane, pods).splitlines()) == 3
 
 
+def test_the_hook_before_an_uninstallation_is_the_operators_own_and_never_in_what_people_apply(
+    plane: ControlPlane, namespace: str
+) -> None:
+    name = f"holdfast-{namespace}"
+    text = generate_install.render(
+        f"--set=operator.watchNamespaces={{{namespace}}}", release=name, namespace=namespace, hooks=True
+    )
+    documents = [document for document in yaml.safe_load_all(text) if document]
+    (job,) = [document for document in documents if "helm.sh/hook" in document["metadata"].get("annotations", {})]
+    pod = job["spec"]["template"]["spec"]
+    (operator,) = [d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"].endswith("-operator")]
+
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    assert pod["containers"][0]["args"] == ["operator", "release"]
+    assert pod["serviceAccountName"] == operator["spec"]["template"]["spec"]["serviceAccountName"]
+    works = {e["name"]: e.get("value") for e in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
+    ends = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
+    assert ends.items() <= works.items()
+    assert ends["HOLDFAST_WATCH_NAMESPACES"] == namespace
+    plane.kubectl_run("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    plane.apply(document for document in documents if document["kind"] == "ServiceAccount")
+    assert len(_dry_run(plane, [job, _pod_of(job)]).splitlines()) == 2
+    assert "helm.sh/hook" not in generate_install.render()
+
+
 def test_cert_manager_issues_every_certificate_and_the_admin_api_trusts_its_own_ca_alone(
     plane: ControlPlane, namespace: str, render: Render
 ) -> None:

@@ -51,9 +51,9 @@ class Sweep:
         for orphan in found.orphans:
             log.info("client %s has no object any more: deleted", orphan.client_id)
             await self._registry.delete(orphan.client_id, orphan.owner.uid)
-        for left in found.released:
-            log.info("client %s has no object any more: it goes on as nobody's", left.client_id)
-            await self._registry.release(left.client_id, left.owner.uid)
+        for released in found.released:
+            log.info("client %s has no object any more: it goes on as nobody's", released.client_id)
+            await self._registry.release(released.client_id, released.owner.uid)
         await self._denials.before_clients()
         left = await self._write_outdated(found.outdated)
         if not described.confirmed:
