@@ -6,7 +6,7 @@ seen together with others: those that several policies leave may be none, and on
 Pure. Neighbours: `resolve` merges what is enforced; the statuses of policies and clients, admission and the command tell.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -63,12 +63,14 @@ def broken_by(
     anchors: Iterable[str] = (),
     unowned: Iterable[str] = (),
     thumbprints: Iterable[str] = (),
+    modes: Collection[PolicyMode] = tuple(PolicyMode),
 ) -> tuple[Breach, ...]:
     """Every breach, by policy name. `policies`: accepted ones that match the client, in any mode.
 
     `certificate`: what it asks an issuer for; None: it brings its own. `anchors`: names of its trust anchors, where they
     are known and their certificates are not. While a client has none yet, what hangs on them is not judged.
-    `unowned`: those of its resources that no API owns. `thumbprints`: `x5t#S256` of certificates that it has.
+    `unowned`: those of its resources that no API owns. `thumbprints`: `x5t#S256` of certificates that it has. `modes`: of
+    which policies to tell.
     """
     found = sorted(policies, key=lambda p: p.name)
     known: tuple[Anchor, ...] = client.trust_anchors or tuple(_Anchor(name, False) for name in anchors)
@@ -77,6 +79,7 @@ def broken_by(
     return tuple(
         Breach(policy=policy.name, mode=policy.mode, reason=decision.reason, message=decision.message)
         for policy in found
+        if policy.mode in modes
         for decision in _denials(judged, policy, [p for p in enforced(found) if p is not policy])
         if decision.reason is not None
     )

@@ -4,13 +4,13 @@ Owns what is known of a client from its object alone, so that policies can count
 Pure. Neighbours: `holdfast.policy.attribution` judges; `plan` asks for one client, `policy_plan` for all of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
 from holdfast.policy.attribution import Breach, broken_by
 from holdfast.policy.certificate import AskedCertificate
-from holdfast.policy.model import Policy
+from holdfast.policy.model import Policy, PolicyMode
 from holdfast_operator.reconcile.names import audiences, mapping
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.request import ClientRequest, asked_certificate, client_metadata, read_request
@@ -75,16 +75,24 @@ def breaches_of_request(
     settings: ReconcileSettings,
     anchors: tuple[TrustAnchor, ...],
     owners: Mapping[str, ClientMetadata | None],
-) -> tuple[Breach, ...]:
-    """`owners`: of those of the client's resources of which it is known whose they are; None: nobody's."""
+    mode: PolicyMode,
+) -> Iterator[Breach]:
+    """Of policies in that mode; judged when they are looked at, which for most clients nobody does.
+
+    `owners`: of those of the client's resources of which it is known whose they are; None: nobody's.
+    """
+    found = tuple(policies)
+    if not any(policy.mode is mode for policy in found):
+        return
     own = audiences(client)
     _, thumbprint = shown_certificate(client)
-    return broken_by(
+    yield from broken_by(
         client_metadata(request, () if request.by_keys else anchors, ""),
         asked_certificate(request),
-        policies,
+        found,
         trust_domain=settings.trust_domain,
         cluster_domain=settings.cluster_domain,
         unowned=[resource for resource, owner in owners.items() if owner is None and resource not in own],
         thumbprints=[thumbprint] if thumbprint else [],
+        modes=(mode,),
     )

@@ -5,13 +5,14 @@ next. Carrying a plan out changes what is observed; planning again with that giv
 actions. Neighbours: one module per judgement; `reconciler` observes and executes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from holdfast.api.v1alpha1.conditions import ConditionType, Reason
 from holdfast.oauth.client_metadata import ClientMetadata, TrustAnchor
 from holdfast.policy.attribution import Breach
 from holdfast.policy.evaluate import allowed_anchors, evaluate_client
-from holdfast.policy.model import EffectivePolicy
+from holdfast.policy.model import EffectivePolicy, PolicyMode
 from holdfast_operator.reconcile.acceptance import CONFLICTS, held_by_another, judge_acceptance, refused, with_warnings
 from holdfast_operator.reconcile.actions import Action, ApplyCertificate, DeleteCertificate, Plan, RenewCertificate
 from holdfast_operator.reconcile.approval import unguarded
@@ -79,15 +80,14 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
         return _unreadable(observed, policy, stalled(unreadable(error), str(error)))
     certificate = judge_certificate(observed, request, ruled)
     anchors = certificate.anchors or former_anchors(observed)
-    breaches = _breaches(observed, request, ruled, anchors)
-    accepted = judge_acceptance(request, policy, anchors, breaches)
+    accepted = judge_acceptance(request, policy, anchors, _breaches(observed, request, ruled, anchors, PolicyMode.ENFORCE))
     if not accepted.holds:
         return _Judgement(
             accepted=accepted,
             certificate=_not_asked_for(certificate),
             registration=withdraw(observed, "the client is not accepted"),
         )
-    registry = observed.registry
+    registry, breaches = observed.registry, _breaches(observed, request, ruled, anchors, PolicyMode.WARN)
     if isinstance(registry, RegistryUnreachable):
         told = with_warnings(as_told_before(observed.client), breaches)
         return _Judgement(accepted=told, certificate=certificate, registration=unreachable(registry))
@@ -112,10 +112,10 @@ def _judge(observed: Observed, ruled: Ruled) -> _Judgement:
 
 
 def _breaches(
-    observed: Observed, request: ClientRequest, ruled: Ruled, anchors: tuple[TrustAnchor, ...]
-) -> tuple[Breach, ...]:
+    observed: Observed, request: ClientRequest, ruled: Ruled, anchors: tuple[TrustAnchor, ...], mode: PolicyMode
+) -> Iterator[Breach]:
     owners = {} if isinstance(observed.registry, RegistryUnreachable) else observed.registry.owners
-    return breaches_of_request(request, observed.client, ruled.written, observed.settings, anchors, owners)
+    return breaches_of_request(request, observed.client, ruled.written, observed.settings, anchors, owners, mode)
 
 
 def _unreadable(observed: Observed, policy: EffectivePolicy, problem: Finding) -> _Judgement:

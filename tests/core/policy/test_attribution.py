@@ -94,6 +94,18 @@ def test_every_broken_policy_is_named_and_each_of_its_breaches() -> None:
     ]
 
 
+def test_breaches_of_the_modes_in_question_are_told_beside_what_is_enforced() -> None:
+    client = a_client(token_lifetime=900, trust_anchors=(OWN, OTHER))
+    policies = (
+        Policy(name="audit", max_lifetime=60, mode=PolicyMode.AUDIT),
+        Policy(name="enforced", max_lifetime=60, allowed_anchors=frozenset({OWN.name})),
+        Policy(name="warn", allowed_anchors=frozenset({OTHER.name}), mode=PolicyMode.WARN),
+    )
+
+    assert broken(client, *policies, modes=[PolicyMode.WARN]) == [("warn", "TrustAnchorNotAllowed")]
+    assert broken(client, *policies, modes=[PolicyMode.ENFORCE]) == [("enforced", "LifetimeTooLong")]
+
+
 @pytest.mark.parametrize(("changes", "known"), [
     ({"token_endpoint_auth_method": "private_key_jwt", "subject": None}, {}),
     ({"certificate_bound": False}, {}),

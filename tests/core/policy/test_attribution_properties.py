@@ -16,7 +16,7 @@ from holdfast.policy.model import Policy, PolicyMode
 from holdfast.policy.resolve import denied_thumbprints, enforced, resolve
 from tests.core.policy.policies import ANY, CERTIFICATES, CLIENTS, TELLING
 
-CLUSTER = {"trust_domain": "cluster.local", "cluster_domain": "cluster.local"}
+CLUSTER: dict[str, Any] = {"trust_domain": "cluster.local", "cluster_domain": "cluster.local"}
 HOUSE = frozenset({
     DenialReason.METHOD_NOT_ALLOWED, DenialReason.BINDING_REQUIRED, DenialReason.CLIENT_ID_NOT_ALLOWED,
     DenialReason.AUDIENCE_NOT_ALLOWED, DenialReason.SUBJECT_NOT_ALLOWED, DenialReason.KEY_TOO_SMALL,
