@@ -166,14 +166,23 @@ def _sink(mirror: Mirror, engine: Engine, metrics: Metrics, approver: Approver, 
     """From kopf's thread into our loop."""
     loop = asyncio.get_running_loop()
 
-    def take_in(kind: Kind, obj: Object, deleted: bool) -> None:
-        metrics.event(kind.kind)
-        if mirror.observe(kind, obj, deleted=deleted):  # else our own write, or what was listed before
-            engine.on_change(kind, obj, deleted=deleted)
+    def deliver(kind: Kind, obj: Object, deleted: bool) -> None:
+        engine.on_change(kind, obj, deleted=deleted)
         if kind is Kind.CERTIFICATE_REQUEST:
             approver.on_change(obj, deleted=deleted)
         elif kind is Kind.OAUTH_CLIENT:
             holders.observe(obj, deleted=deleted)
+
+    def take_in(kind: Kind, obj: Object, deleted: bool) -> None:
+        metrics.event(kind.kind)
+        if mirror.observe(kind, obj, deleted=deleted):
+            deliver(kind, obj, deleted)
+        elif kind is Kind.CERTIFICATE_REQUEST:
+            approver.on_change(obj, deleted=deleted)  # listed before, which the engine has seen and the approver has not
+        elif kind is Kind.OAUTH_CLIENT:
+            holders.observe(obj, deleted=deleted)
+
+    mirror.on_news = deliver
 
     def sink(kind: Kind, obj: Object, deleted: bool) -> None:
         loop.call_soon_threadsafe(take_in, kind, obj, deleted)

@@ -248,3 +248,16 @@ async def test_a_cluster_of_some_namespaces_has_no_others(plane: ControlPlane, n
     assert await here.get(Kind.CONFIG_MAP, namespace, "kube-root-ca.crt") is not None
     assert [o["metadata"]["name"] for o in await elsewhere.list(Kind.CLUSTER_ISSUER)] != []
     await api.close()
+
+
+async def test_a_renewal_tells_what_no_event_has_shown(plane: ControlPlane, namespace: str, mirror: Mirror) -> None:
+    _apply(plane, namespace, "seen")
+    _apply(plane, namespace, "vanished")
+    await mirror.refresh(CLIENT)
+    told: list[tuple[str, bool]] = []
+    plane.kubectl_run("delete", "oauthclients.holdfast.dev", "vanished", f"--namespace={namespace}")
+    _apply(plane, namespace, "missed")
+
+    await mirror.refresh(CLIENT, lambda kind, obj, deleted: told.append((obj["metadata"]["name"], deleted)))
+
+    assert {entry for entry in told if entry[0] in ("seen", "vanished", "missed")} == {("missed", False), ("vanished", True)}

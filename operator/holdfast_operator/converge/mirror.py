@@ -7,6 +7,7 @@ read afresh. What a gap in the events hides is found by the next listing (`refre
 Neighbours: `shelf` keeps the objects; `adapters.kubernetes` is the cluster behind; the engine feeds it.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
@@ -41,6 +42,14 @@ class Pages(Cluster, Protocol):
         """Every object of a kind, or the one of that name, page by page. Raises ClusterUnavailable."""
 
 
+PAGE = 500
+"""Objects of a listing after which it pauses: as many as the cluster sends at once."""
+PAUSE, LONGEST_RENEWAL = 5.0, 120.0
+"""Seconds between two pages of a listing that nobody waits for, and of all its pauses: an API server keeps what it lists
+from for some minutes."""
+
+OnNews = Callable[[Kind, Object, bool], None]
+"""Kind, object, and whether it is gone: what a listing shows that no event had."""
 OnWrite = Callable[[Kind, Object, bool], None]
 """Kind, object as it is now, and whether somebody else had changed it meanwhile."""
 
@@ -51,6 +60,8 @@ class Mirror:
     def __init__(self, cluster: Pages, *, config_map_age: float = CONFIG_MAP_AGE) -> None:
         self.on_write: OnWrite = lambda kind, obj, foreign: None
         """Told of each object that was written here; the event that says the same comes later and is nothing new."""
+        self.on_news: OnNews = lambda kind, obj, deleted: None
+        """Told of what a renewal finds; it has been taken in already."""
         self._cluster = cluster
         self._age = config_map_age
         self._shelves = {kind: Shelf(kind) for kind in MIRRORED}
@@ -76,27 +87,47 @@ class Mirror:
         """Whether every mirrored kind was listed."""
         return len(self._whole) == len(MIRRORED)
 
-    async def refresh_all(self) -> None:
-        """`refresh` of every mirrored kind, those first that others are judged by. Raises ClusterUnavailable."""
+    async def fill(self) -> None:
+        """List every kind for the first time, those first that others are judged by. Raises ClusterUnavailable."""
         for kind in MIRRORED:
             await self.refresh(kind)
 
-    async def refresh(self, kind: Kind) -> None:
-        """List everything of a kind afresh. Raises ClusterUnavailable; then everything stays as it was known."""
-        shelf, was_whole, comparable = self._shelves[kind], kind in self._whole, True
+    async def renew(self) -> None:
+        """List every kind afresh, and tell `on_news` what no event has shown. Takes its time. Raises ClusterUnavailable."""
+        for kind in MIRRORED:
+            pages = 1 + len(self._shelves[kind]) // PAGE
+            await self.refresh(kind, self.on_news, min(PAUSE, LONGEST_RENEWAL / pages))
+
+    async def refresh(self, kind: Kind, news: OnNews | None = None, pause: float = 0.0) -> None:
+        """List everything of a kind, `pause` seconds apart from page to page.
+
+        Raises ClusterUnavailable; then what was listed so far is known, and everything else stays as it was.
+        """
+        shelf, was_whole, comparable, count = self._shelves[kind], kind in self._whole, True, 0
         left = shelf.versions()
         async for obj in self._cluster.each(kind):
-            comparable = comparable and bool(version_of(obj))
-            shelf.put(obj)
+            comparable, count = comparable and bool(version_of(obj)), count + 1
             left.pop(place_of(obj), None)
-        known = shelf.versions()
-        for place in [place for place, version in left.items() if known.get(place) == version]:
-            shelf.drop(place)
+            if shelf.put(obj) and news is not None:
+                news(kind, obj, False)
+            if pause and count % PAGE == 0:
+                await asyncio.sleep(pause)
+        self._drop_ghosts(kind, left, news)
         self._parsed.pop(kind, None)
         if was_whole:
             shelf.forget_deletions()
         if comparable:
             self._whole.add(kind)
+
+    def _drop_ghosts(self, kind: Kind, left: Mapping[Place, int], news: OnNews | None) -> None:
+        """`left`: what was known before a listing and was not in it. What has changed since then is no ghost."""
+        shelf = self._shelves[kind]
+        known = shelf.versions()
+        for place in [place for place, version in left.items() if known.get(place) == version]:
+            ghost = shelf.get(place)
+            shelf.drop(place)
+            if news is not None and ghost is not None:
+                news(kind, ghost, True)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         if kind is Kind.CONFIG_MAP:

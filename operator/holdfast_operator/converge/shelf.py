@@ -84,6 +84,9 @@ class Shelf:
         found = self._objects.values() if namespace is None else (self._objects.get(namespace, {}),)
         return Parsed([stored.text for objects in found for stored in objects.values()])
 
+    def __len__(self) -> int:
+        return sum(map(len, self._objects.values()))
+
     def versions(self) -> dict[Place, int]:
         """To tell later what has not changed since."""
         return {(ns, name): s.version for ns, found in self._objects.items() for name, s in found.items()}

@@ -22,12 +22,12 @@ class Stores:
     async def warm(self) -> None:
         """List what was never listed. Raises ClusterUnavailable; a registry that is away is asked later."""
         if not self._mirror.whole:
-            await self._mirror.refresh_all()
+            await self._mirror.fill()
         await self._learn()
 
     async def refresh(self) -> None:
-        """List everything afresh. Raises ClusterUnavailable."""
-        await self._mirror.refresh_all()
+        """List everything afresh, without haste; what no event has shown comes as one. Raises ClusterUnavailable."""
+        await self._mirror.renew()
         await self._learn()
 
     async def begin_term(self) -> None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 WORRY = 5.0  # seconds of back-off after which a failure is no longer a passing one
 COUNT_DELAY = 0.5  # seconds; a policy's status counts clients: once for many changes
+RESYNC_RATE = 5  # clients a second, at most, that are looked at though nothing has happened
 COUNT_RATE = 500  # clients a second: counting lists all of them, so the more there are the rarer it is done
 
 
@@ -36,7 +37,8 @@ class EngineSettings:
     pass_limit: float = 30.0
     """How long one pass may take; every call in it has a shorter limit of its own."""
     resync: float = 600.0
-    """Every key is looked at about this often, spread by jitter, whether or not anything happened."""
+    """Every key is looked at about this often, spread by jitter, whether or not anything happened; less often where there
+    are so many that it would be more than RESYNC_RATE."""
     listing: float = 600.0
     """How often everything is listed afresh, to find what a watch has missed."""
     sweeping: float = 300.0
@@ -88,7 +90,7 @@ class Stores(Protocol):
         """List what was never listed."""
 
     async def refresh(self) -> None:
-        """List everything afresh."""
+        """List everything afresh; what no event has shown comes as one."""
 
 
 class Engine:
@@ -176,10 +178,11 @@ class Engine:
             self.queue.add_after(key, COUNT_DELAY + len(self.index) / COUNT_RATE)
 
     async def relist(self) -> None:
-        """Look at everything there is, and at what has vanished without an event. Raises ClusterError."""
+        """Find what has changed or vanished without an event. Raises ClusterError."""
         if self._stores is not None:
             await self._stores.refresh()
-        await self._look_at_everything()
+        else:
+            await self._look_at_everything()
 
     async def _look_at_everything(self) -> None:
         keys: set[Key] = set()
@@ -257,7 +260,7 @@ class Engine:
         self.queue.forget(key)
         if outcome.gone:
             return "done"
-        resync = self.settings.resync * self._jitter(0.8, 1.2)
+        resync = max(self.settings.resync, len(self.index) / RESYNC_RATE) * self._jitter(0.8, 1.2)
         if outcome.requeue_after is None or outcome.requeue_after >= resync:
             self.queue.add_after(key, resync, Priority.RESYNC)
             return "done"

@@ -82,7 +82,8 @@ def judge_registration(observed: Observed, wanted: ClientMetadata, policy: Effec
 
 def _as_wanted(stored: StoredClient, observed: Observed) -> RegistrationVerdict:
     actions = () if _has_finalizer(observed.client) else (AddFinalizer(),)
-    if stored.since is None or stored.since <= observed.now:
+    # Of an id that nobody had, it is the moment of the registration, which is later than the one that this pass began at.
+    if stored.since is None or stored.since <= max(observed.now, stored.updated_at):
         return RegistrationVerdict(finding=_registered(), actions=actions, stored=stored)
     since = stored.since.isoformat(timespec="seconds")
     finding = waiting(
