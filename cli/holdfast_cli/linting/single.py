@@ -10,6 +10,7 @@ from holdfast_cli.linting.findings import Finding, Level, OwnRule, Rule
 from holdfast_cli.manifests.documents import OWN, Declared, Documents, Unusable
 from holdfast_operator.adapters.folder.documents import describe
 from holdfast_operator.adapters.folder.metadata import small_kind_problems
+from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Key, Kind, Object
 
 _PRIVATE = "PRIVATE KEY-----"
@@ -59,7 +60,7 @@ def _before(declared: Declared, valid: Mapping[Key, Declared]) -> Declared | Non
 def _judged(declared: Declared, before: Declared | None) -> tuple[Declared | None, list[Finding]]:
     """`before`: the object as an earlier document declares it, which this one would change."""
     if declared.key.kind not in OWN:
-        problems = small_kind_problems(declared.key, declared.object) if declared.key.kind is not Kind.CERTIFICATE else []
+        problems = _foreign_problems(declared)
         findings = [of_field(declared, OwnRule.INVALID_OBJECT, Level.ERROR, field, text) for field, text in problems]
         return (None if problems else declared), [*findings, *_private_keys(declared)]
     try:
@@ -67,6 +68,14 @@ def _judged(declared: Declared, before: Declared | None) -> tuple[Declared | Non
     except InvalidObject as error:
         return None, [of_field(declared, OwnRule.INVALID_OBJECT, Level.ERROR, p.field, p.message) for p in error.problems]
     return Declared(declared.key, settled, declared.spot), list(_selectors(declared))
+
+
+def _foreign_problems(declared: Declared) -> list[tuple[str, str]]:
+    """Of the kinds that are not ours only what would be in the way of reading them."""
+    if declared.key.kind is not Kind.CERTIFICATE:
+        return small_kind_problems(declared.key, declared.object)
+    is_readable = isinstance(declared.object.get("spec"), dict)
+    return [] if is_readable else [("spec", "expected an object with secretName and issuerRef, found none")]
 
 
 def _private_keys(declared: Declared) -> Iterator[Finding]:
@@ -81,7 +90,7 @@ def _private_keys(declared: Declared) -> Iterator[Finding]:
 
 
 def _with_private_key(config_map: Object) -> Iterable[str]:
-    return (key for key, value in (config_map.get("data") or {}).items() if _PRIVATE in str(value))
+    return (key for key, value in mapping(config_map.get("data")).items() if _PRIVATE in str(value))
 
 
 def _selectors(declared: Declared) -> Iterator[Finding]:

@@ -5,8 +5,10 @@ them, and those about a change (`oldSelf`) only where there was one before. Rule
 cel-python understand. Neighbours: `structural` has checked types and limits before.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import celpy
@@ -83,7 +85,20 @@ def _found(value: Any) -> str:
 
 
 def _evaluate(rule: _Rule, value: Any, old: Any) -> str | None:
-    """What a broken rule says; None when it holds."""
+    """What a broken rule says; None when it holds. Most parts of most objects were judged before: an evaluation is slow."""
+    try:
+        written = json.dumps((value, old), sort_keys=True)
+    except (TypeError, ValueError):
+        return _evaluated(rule, value, old)  # what YAML has and JSON has not
+    return _remembered(rule, written)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(rule: _Rule, written: str) -> str | None:
+    return _evaluated(rule, *json.loads(written))
+
+
+def _evaluated(rule: _Rule, value: Any, old: Any) -> str | None:
     try:
         activation = {"self": json_to_cel(value)} | ({"oldSelf": json_to_cel(old)} if rule.of_a_change else {})
         return None if rule.program.evaluate(activation) else rule.message
