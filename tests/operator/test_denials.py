@@ -127,7 +127,7 @@ async def test_a_config_map_that_is_gone_leaves_the_last_accepted_form_and_its_a
     await strict.settle()
 
     assert condition_of(await strict.status(STRICT_KEY), "Accepted") == ("False", "TrustAnchorNotFound")
-    assert "platform/client-roots does not exist" in message_of(await strict.status(STRICT_KEY), "Accepted")
+    assert "platform/client-roots, which does not exist" in message_of(await strict.status(STRICT_KEY), "Accepted")
     assert condition_of(await strict.status(), "Accepted") == ("False", "TrustAnchorNotAllowed")
     assert await denials(strict) == before
 

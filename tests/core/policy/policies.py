@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from holdfast.policy.certificate import AskedCertificate
@@ -10,6 +11,8 @@ from holdfast.policy.model import AllowedSubjects, DnMatching, IssuerName, Polic
 from holdfast.x509.subject import SubjectKind, parse_subject_rule
 from tests.registry_conformance.registrations import a_client, an_anchor, an_api
 
+UNHURRIED = settings(deadline=None)
+"""An example has a hundred judgements in it, and the machine may be busy."""
 METHODS = ("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt")
 ANCHORS = (an_anchor("Workloads"), an_anchor("Partner", shared=False), an_anchor("Elsewhere", shared=False))
 ISSUERS = (IssuerName(name="workloads"), IssuerName(name="vault"), IssuerName(name="own", kind="Issuer"))

@@ -14,7 +14,7 @@ from holdfast.policy.decision import DenialReason
 from holdfast.policy.evaluate import client_decisions
 from holdfast.policy.model import Policy, PolicyMode
 from holdfast.policy.resolve import denied_thumbprints, enforced, resolve
-from tests.core.policy.policies import ANY, CERTIFICATES, CLIENTS, TELLING
+from tests.core.policy.policies import ANY, CERTIFICATES, CLIENTS, TELLING, UNHURRIED
 
 CLUSTER: dict[str, Any] = {"trust_domain": "cluster.local", "cluster_domain": "cluster.local"}
 HOUSE = frozenset({
@@ -47,6 +47,7 @@ def breaches(client: ClientMetadata, asked: AskedCertificate, policies: list[Pol
     return broken_by(client, asked, policies, **CLUSTER)
 
 
+@UNHURRIED
 @given(CLIENTS, CERTIFICATES, POLICIES)
 def test_whatever_the_merge_denies_some_policy_or_a_default_is_to_blame_for(client: Any, asked: Any, policies: Any) -> None:
     blamed = {b.reason for b in breaches(client, asked, policies)}
@@ -61,12 +62,14 @@ def _became_shared(policies: list[Policy]) -> bool:
     return sum(p.allowed_anchors is not None for p in policies) > 1
 
 
+@UNHURRIED
 @given(CLIENTS, CERTIFICATES, POLICIES)
 def test_whoever_breaks_an_enforced_policy_is_denied(client: Any, asked: Any, policies: Any) -> None:
     if breaches(client, asked, policies):
         assert denied(client, asked, policies)
 
 
+@UNHURRIED
 @given(CLIENTS, CERTIFICATES, POLICIES, st.data())
 def test_whoever_breaks_a_policy_in_audit_is_denied_once_it_is_enforced(
     client: Any, asked: Any, policies: Any, data: Any
@@ -84,6 +87,7 @@ def test_whoever_breaks_a_policy_in_audit_is_denied_once_it_is_enforced(
         assert not after
 
 
+@UNHURRIED
 @given(CLIENTS, CERTIFICATES, POLICIES, st.randoms())
 def test_the_order_of_policies_changes_no_breach(client: Any, asked: Any, policies: Any, random: Any) -> None:
     shuffled = list(policies)
@@ -92,6 +96,7 @@ def test_the_order_of_policies_changes_no_breach(client: Any, asked: Any, polici
     assert breaches(client, asked, shuffled) == breaches(client, asked, policies)
 
 
+@UNHURRIED
 @given(POLICIES, st.lists(TELLING, min_size=1, max_size=3))
 def test_policies_that_are_not_enforced_change_neither_the_effective_policy_nor_its_hash(policies: Any, more: Any) -> None:
     alone, together = resolve(policies, **CLUSTER), resolve(enforced([*more, *policies]), **CLUSTER)

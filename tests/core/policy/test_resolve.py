@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from holdfast.policy.evaluate import evaluate_client
 from holdfast.policy.model import MTLS_METHODS, AllowedSubjects, EffectivePolicy, IssuerName, Policy, from_json, to_json
 from holdfast.policy.resolve import resolve
-from tests.core.policy.policies import ANY, CLIENTS, COMPLETE, METHODS, NAMES
+from tests.core.policy.policies import ANY, CLIENTS, COMPLETE, METHODS, NAMES, UNHURRIED
 from tests.registry_conformance.registrations import a_client
 
 CONJUNCTIONS = ("allowed_subjects", "allowed_issuers", "allowed_resources", "allowed_audiences", "allowed_client_ids")
@@ -21,6 +21,7 @@ def _resolve(*policies: Policy) -> EffectivePolicy:
     return resolve(policies, trust_domain="cluster.local", cluster_domain="cluster.local")
 
 
+@UNHURRIED
 @given(st.lists(ANY, max_size=4), st.randoms())
 def test_the_order_of_policies_never_matters(policies: list[Policy], random: Any) -> None:
     shuffled = list(policies)
@@ -29,12 +30,14 @@ def test_the_order_of_policies_never_matters(policies: list[Policy], random: Any
     assert _resolve(*shuffled).hash == _resolve(*policies).hash
 
 
+@UNHURRIED
 @given(st.lists(COMPLETE, min_size=1, max_size=3), COMPLETE, CLIENTS)
 def test_a_further_policy_never_allows_what_was_denied(policies: list[Policy], further: Policy, client: Any) -> None:
     if evaluate_client(client, _resolve(*policies, further)).allowed:
         assert evaluate_client(client, _resolve(*policies)).allowed
 
 
+@UNHURRIED
 @given(st.lists(ANY, min_size=1, max_size=3), ANY)
 def test_a_further_policy_never_loosens_a_field_that_another_names(policies: list[Policy], further: Policy) -> None:
     before, after = _resolve(*policies), _resolve(*policies, further)
@@ -50,6 +53,7 @@ def test_a_further_policy_never_loosens_a_field_that_another_names(policies: lis
         assert all(entry in getattr(after, field) for entry in getattr(before, field))
 
 
+@UNHURRIED
 @given(st.lists(ANY, max_size=4), st.sets(NAMES))
 def test_an_effective_policy_survives_its_json(policies: list[Policy], unaccepted: set[str]) -> None:
     policy = resolve(policies, trust_domain="a.example", cluster_domain="b.example", unaccepted=unaccepted)
