@@ -175,7 +175,17 @@ async def test_it_is_renewed_with_a_new_key_when_its_time_has_come(plane: Plane)
     await plane.issuance.step()
     assert plane.leaf.public_key() != first.public_key()
     assert plane.certificate["status"]["revision"] == 2
-    assert [r["metadata"]["name"] for r in plane.requests] == ["orders-2"]
+    assert [r["metadata"]["name"] for r in plane.requests] == ["orders-1", "orders-2"]
+
+
+async def test_the_request_before_the_current_one_is_kept_and_no_older_one(plane: Plane) -> None:
+    plane.ask()
+    for hours in (0, 16, 32):
+        plane.clock.now = START + timedelta(hours=hours)
+        await plane.issuance.step()
+
+    assert plane.certificate["status"]["revision"] == 3
+    assert [r["metadata"]["name"] for r in plane.requests] == ["orders-2", "orders-3"]
 
 
 async def test_a_restart_keeps_ca_and_certificate(plane: Plane) -> None:
