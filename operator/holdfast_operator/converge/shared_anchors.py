@@ -5,12 +5,16 @@ certificates under it. Owns a list that is added to when it is old and never for
 takes nothing back of what its CA has signed. Neighbour: `anchors` marks with it.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from holdfast.clock import Clock
 from holdfast.x509.certificate import Certificate, CertificateError, load_pem_bundle
 from holdfast_operator.reconcile.issued import read_issued
 from holdfast_operator.reconcile.ports import ClusterReads, Kind, Object
+
+STEP = 50
+"""Requests that are read without a pause."""
 
 
 class SharedAnchors:
@@ -19,15 +23,31 @@ class SharedAnchors:
     def __init__(self, cluster: ClusterReads, clock: Clock, max_age: float) -> None:
         self._cluster, self._clock, self._max_age = cluster, clock, max_age
         self._keys: frozenset[str] = frozenset()
+        self._read: set[str] = set()
         self._made: float | None = None
+        self._making = asyncio.Lock()
 
     async def keys(self) -> frozenset[str]:
         """SHA-256 of each key. Raises ClusterUnavailable."""
-        now = self._clock().timestamp()
-        if self._made is None or now - self._made >= self._max_age:
-            self._keys |= shared_keys(await self._cluster.list(Kind.CERTIFICATE_REQUEST))
-            self._made = now
+        async with self._making:
+            now = self._clock().timestamp()
+            if self._made is None or now - self._made >= self._max_age:
+                await self._add()
+                self._made = now
         return self._keys
+
+    async def _add(self) -> None:
+        """Read the requests that were not read before: what is issued stays as it is. Others have their turn meanwhile."""
+        listed: set[str] = set()
+        for step, request in enumerate(await self._cluster.list(Kind.CERTIFICATE_REQUEST)):
+            uid = str(request["metadata"].get("uid") or "")
+            if uid not in self._read:
+                self._keys |= shared_keys([request])
+            if uid and (request.get("status") or {}).get("certificate"):
+                listed.add(uid)
+            if step % STEP == STEP - 1:
+                await asyncio.sleep(0)
+        self._read = listed
 
 
 def shared_keys(requests: Iterable[Object]) -> frozenset[str]:
