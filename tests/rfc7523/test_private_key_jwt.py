@@ -627,8 +627,12 @@ async def test_a05_an_assertion_is_not_good_again_after_the_registry_was_lost(tm
         await server.registry.confirm(term=term)
         await server.registry.put_policy(BY_ASSERTION, term=term)
         await server.registry.put_client(replace(metadata, policy=BY_ASSERTION.hash), term=term)
+        async with asyncio.timeout(10), server.http() as http:
+            while (await http.get(f"{server.issuer}/oauth2/jwks")).status_code != 200:
+                pass  # the keys of the new registry come a moment later
         again = await _ask(server, used)
         fresh = await _ask(server, assertion(KEY, claims(server.issuer, clock(), "shop.orders"), kid="k1"))
 
     assert_error(again, 503, "temporarily_unavailable")
+    assert '"reason":"assertion_forgotten"' in server.audit_log.read_text()
     assert fresh.status_code == 200, fresh.text
