@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import crowd as crowds
@@ -74,17 +74,18 @@ class Reviews:
             measured[name] = await self.milliseconds(form), (self.cpu() - began) / self._count * 1000
         with self._cluster.webhooks_off():
             without = await self.milliseconds(crowds.issued_certificate)
-        figures = [
-            Figure(f"review {name}, {clients} clients: p99", _p99(seen), "ms", 100, 25, _beside(seen, without, cpu), True)
-            for name, (seen, cpu) in measured.items()
-        ]
+        figures = [figure for name, found in measured.items() for figure in _figures(name, clients, found, without)]
         memory = resident_mebibytes(self._cluster.injector.pid)
         return [*figures, at_most(f"injector, {clients} clients: memory", memory, "MiB", must=350, aim=150)]
 
 
-def _beside(seen: list[float], without: list[float], cpu: float) -> str:
-    plain = f"without webhooks {statistics.median(without):.1f} ms (p99 {_p99(without):.1f})"
-    return f"median {statistics.median(seen):.1f} ms, {plain}; injector {cpu:.1f} ms of processor each"
+def _figures(name: str, clients: int, found: tuple[list[float], float], without: list[float]) -> Iterator[Figure]:
+    """`must` of a p99: a twentieth of the 5 s for which the API server waits."""
+    seen, cpu = found
+    beside = f"median {statistics.median(seen):.1f} ms; without webhooks {statistics.median(without):.1f} ms"
+    detail = f"{beside}, p99 {_p99(without):.1f} ms"
+    yield Figure(f"client {name} beside {clients}: p99 of its creation", _p99(seen), "ms", 250, 25, detail, True)
+    yield at_most(f"client {name} beside {clients}: the injector's processor time", cpu, "ms", must=5, aim=2)
 
 
 def _p99(seen: list[float]) -> float:
