@@ -123,14 +123,15 @@ class Scale:
         for turn in range(2):
             clients = crowds.members(f"cm-{turn}", count)
             await self.crowd.prepare(clients, self.authority)
-            since = await self.crowd.resource_version()
+            since, offset, cpu = await self.crowd.resource_version(), self.offset, self.cpu()
             started = time.monotonic()
             waiting = asyncio.create_task(self.crowd.until_ready(clients, since, 1200))
             await self.crowd.create(clients, crowds.issued_certificate)
             await waiting
             under.append(time.monotonic() - started)
-            say(f"{count} clients by cert-manager: {under[-1]:.1f} s")
             await self.idle()
+            cpu = (self.cpu() - cpu) / count * 1000
+            say(f"{count} clients by cert-manager: {under[-1]:.1f} s, {cpu:.1f} ms each, writes {dict(self.writes(offset))}")
             spec = spec or (await self.crowd.certificate(clients[0]))["spec"]
             alone.append(await self._alone(crowds.members(f"alone-{turn}", count), spec))
         added = (min(under) / min(alone) - 1) * 100

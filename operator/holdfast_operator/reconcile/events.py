@@ -26,8 +26,7 @@ def _of_ready(before: Object, after: Object) -> tuple[Event, ...]:
         return ()
     if now.get("reason") in _QUIET or (now.get("status") == "True" and (not was or was.get("reason") in _QUIET)):
         return ()
-    warning = now.get("status") != "True" and now.get("reason") != Reason.SUSPENDED
-    return (Event(warning, str(now["reason"]), str(now["message"])),)
+    return (Event(now.get("status") != "True", str(now["reason"]), str(now["message"])),)
 
 
 def _of_warning(before: Object, after: Object) -> tuple[Event, ...]:
@@ -39,10 +38,9 @@ def _of_warning(before: Object, after: Object) -> tuple[Event, ...]:
 
 def _of_certificate(before: Object, after: Object) -> tuple[Event, ...]:
     was, now = _thumbprint(before), _thumbprint(after)
-    if not now or was == now:
-        return ()
-    reason = Reason.CERTIFICATE_RENEWED if was else Reason.CERTIFICATE_ISSUED
-    return (Event(False, str(reason), f"certificate with x5t#S256 {now}"),)
+    if not now or not was or was == now:
+        return ()  # of the first one cert-manager tells at the Certificate, and the status here
+    return (Event(False, str(Reason.CERTIFICATE_RENEWED), f"certificate with x5t#S256 {now}"),)
 
 
 def _condition(status: Object, kind: ConditionType) -> dict[str, Any]:
