@@ -29,6 +29,14 @@ def test_a_policy_that_is_not_accepted_says_why() -> None:
     assert "Not accepted:\n  broken: spec.uris[0]: expected a pattern, found '['" in said
 
 
+def test_a_policy_says_its_mode_and_how_many_break_it() -> None:
+    planned = PolicyState(name="planned", accepted=True, matched=3, message="valid", mode="Audit", broken_by=2)
+
+    said = render(replace(REPORT, policies=(planned,)))
+
+    assert "POLICY   MODE   ACCEPTED  MATCHED  VIOLATIONS\nplanned  Audit  yes       3        2" in said
+
+
 def test_the_ready_file_keeps_the_members_of_a_policy() -> None:
     assert content(replace(REPORT, policies=(REFUSED,)))["policies"] == [{"name": "broken", "accepted": False, "matched": 0}]
 

@@ -10,7 +10,7 @@ from holdfast.api.v1alpha1.conditions import Reason
 from holdfast_operator.adapters.folder.cluster import FolderCluster
 from holdfast_operator.adapters.folder.documents import Problem
 from holdfast_operator.reconcile.issued import condition
-from holdfast_operator.reconcile.names import is_owned_by
+from holdfast_operator.reconcile.names import is_owned_by, mapping
 from holdfast_operator.reconcile.ports import Kind, Object
 
 
@@ -48,12 +48,14 @@ class ClientState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyState:
-    """A policy, how many clients it matches, and why when it is not accepted."""
+    """A policy, how many clients it matches, how many of them break it, and why when it is not accepted."""
 
     name: str
     accepted: bool
     matched: int
     message: str
+    mode: str = "Enforce"
+    broken_by: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,4 +141,6 @@ def _policy(obj: Object) -> PolicyState:
         accepted=accepted.get("status") == "True",
         matched=obj.get("status", {}).get("matchedClients", 0),
         message=accepted.get("message", "not looked at yet"),
+        mode=str(mapping(obj.get("spec")).get("mode") or "Enforce"),
+        broken_by=obj.get("status", {}).get("violations", {}).get("count", 0),
     )

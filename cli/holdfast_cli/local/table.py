@@ -50,8 +50,8 @@ def _clients(clients: Sequence[ClientState]) -> str:
 
 
 def _policies(report: Report) -> str:
-    rows = [(p.name, "yes" if p.accepted else "no", str(p.matched)) for p in report.policies]
-    text = _table([("POLICY", "ACCEPTED", "MATCHED"), *rows])
+    rows = [(p.name, p.mode, "yes" if p.accepted else "no", str(p.matched), str(p.broken_by)) for p in report.policies]
+    text = _table([("POLICY", "MODE", "ACCEPTED", "MATCHED", "VIOLATIONS"), *rows])
     why = [f"{p.name}: {p.message}" for p in report.policies if not p.accepted]
     return text + ("\n\nNot accepted:\n" + _indented(why) if why else "")
 
