@@ -65,7 +65,7 @@ async def run(settings: InjectorSettings) -> None:
         cluster = KubernetesCluster(api, "injector", namespaces=settings.watch_namespaces)
         store, metrics = _store(settings, cluster), InjectorMetrics()
         _show(metrics, store, context)
-        shell = Shell(_sink(store, metrics), FOLLOWED, settings.watch_namespaces)
+        shell = Shell(_sink(store, metrics), FOLLOWED, settings.watch_namespaces, served=api.serves)
         listener = Listener(injector_app(store, metrics), context, settings.webhook_host, settings.webhook_port)
         running.push_async_callback(listener.stop)
         ops = _ops(settings, shell, store, metrics, stopping)

@@ -141,7 +141,9 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
     metrics.gauge("holdfast_operator_stores_warm", warm, lambda: float(mirror.whole))
     _show_approver(metrics, approver)
     return _Parts(
-        shell=Shell(_sink(mirror, engine, metrics, approver, holders), namespaces=settings.watch_namespaces),
+        shell=Shell(
+            _sink(mirror, engine, metrics, approver, holders), namespaces=settings.watch_namespaces, served=api.serves
+        ),
         engine=engine,
         elector=elector,
         leadership=Leadership(elector, engine, reconciler.abandon_term, stores.warm, beside=(approver.run,)),

@@ -1,22 +1,24 @@
 """Everything that knows kopf: watches whose raw events are handed to our own engine.
 
 Only `on.event` handlers are registered, so kopf writes nothing to any object: no annotation, no finalizer, no status.
-kopf runs in a thread with an event loop of its own, because it takes every task of its loop, and the signals of the main
+kopf runs in threads with event loops of their own, because it takes every task of its loop, and the signals of the main
 thread, for its own. Must not decide anything. Neighbours: `main` and `injector` give it where to put events.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import kopf
 
 from holdfast_operator.engine.index import FOLLOWED
 from holdfast_operator.reconcile.permission import on
-from holdfast_operator.reconcile.ports import Kind, Object
+from holdfast_operator.reconcile.ports import ClusterError, Kind, Object
+
+log = logging.getLogger(__name__)
 
 EventSink = Callable[[Kind, Object, bool], None]
 """Kind, object, whether it was deleted. Called in kopf's thread; must return at once."""
@@ -25,52 +27,103 @@ _QUIET_LOGGERS = ("kopf.objects", "kopf.activities", "kopf._core", "kopf._cogs")
 """kopf tells of every event; what matters of it comes as a warning."""
 
 
+GUESTS_RETRY = 5.0
+"""Seconds between two looks for kinds that may be absent."""
 PERMISSIONS = tuple(on(kind, "list", "watch") for kind in FOLLOWED)
 
 
-class Shell:
-    """Watches kinds, from `start` until `stop`: in `namespaces`, or in all of them where none is named."""
+Served = Callable[[Kind], Coroutine[Any, Any, bool]]
+"""Whether the API server knows the kind now. Called in the loop that `start` is called in; may raise ClusterError."""
 
-    def __init__(self, sink: EventSink, kinds: Iterable[Kind] = FOLLOWED, namespaces: Iterable[str] = ()) -> None:
-        self._sink, self._kinds, self._namespaces = sink, tuple(kinds), tuple(namespaces)
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+
+class Shell:
+    """Watches kinds, from `start` until `stop`: in `namespaces`, or in all of them where none is named.
+
+    cert-manager's kinds have a thread of their own and come and go with their definitions: kopf ends where one of the kinds
+    that it watches is not served any more, and would hold every object hostage with it.
+    """
+
+    def __init__(
+        self,
+        sink: EventSink,
+        kinds: Iterable[Kind] = FOLLOWED,
+        namespaces: Iterable[str] = (),
+        *,
+        served: Served,
+    ) -> None:
+        watched, self._served = tuple(kinds), served
+        guests = tuple(kind for kind in watched if kind.may_be_absent)
+        places = tuple(namespaces)
+        self._own = _Watch(sink, tuple(kind for kind in watched if kind not in guests), places)
+        self._guests = _Watch(sink, guests, places)
         self.ended: Future[None] = Future()
         """Done when the watches have ended, with the error that ended them, if any."""
 
     @property
     def ready(self) -> bool:
-        """Whether kopf has started all it was asked to start."""
-        return self._ready.is_set()
+        """Whether kopf has started all it was asked to start, as far as it is served."""
+        return self._own.ready.is_set() and self._guests.ready.is_set()
 
     def start(self) -> None:
         """Begin to watch."""
         for name in _QUIET_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._thread.start()
+        self._loop = asyncio.get_running_loop()
+        for name, run in (("kopf", self._run), ("kopf-guests", self._run_guests)):
+            threading.Thread(target=run, name=name, daemon=True).start()
 
     def stop(self) -> None:
         """Ask it to end; `ended` says when it has."""
-        self._stop.set()
+        for watch in (self._own, self._guests):
+            watch.stop.set()
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._operate())
+            self._own.run()
         except BaseException as error:
             self.ended.set_exception(error)
         else:
             self.ended.set_result(None)
 
+    def _run_guests(self) -> None:
+        while not self._guests.stop.is_set():
+            if self._are_served():
+                try:
+                    self._guests.run()
+                except Exception as error:  # whatever it is, what is ours goes on
+                    log.warning("the watches of cert-manager's kinds have ended and begin again: %s", error)
+            self._guests.ready.set()
+            self._guests.stop.wait(GUESTS_RETRY)
+
+    def _are_served(self) -> bool:
+        try:
+            asked = [asyncio.run_coroutine_threadsafe(self._served(kind), self._loop) for kind in self._guests.kinds]
+            return all(answer.result(GUESTS_RETRY) for answer in asked)
+        except (ClusterError, RuntimeError, TimeoutError, CancelledError):  # the loop may have ended meanwhile
+            return False
+
+
+class _Watch:
+    """One kopf, run as often as it takes."""
+
+    def __init__(self, sink: EventSink, kinds: tuple[Kind, ...], namespaces: tuple[str, ...]) -> None:
+        self.kinds = kinds
+        self.stop, self.ready = threading.Event(), threading.Event()
+        self._sink, self._namespaces = sink, namespaces
+
+    def run(self) -> None:
+        """Until `stop`, or until kopf fails."""
+        asyncio.run(self._operate())
+
     async def _operate(self) -> None:
         await kopf.operator(
-            registry=_registry(self._sink, self._kinds),
+            registry=_registry(self._sink, self.kinds),
             settings=_settings(),
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
-            stop_flag=self._stop,
-            ready_flag=self._ready,
+            stop_flag=self.stop,
+            ready_flag=self.ready,
         )
 
 

@@ -90,6 +90,8 @@ class KubernetesCluster:
         try:
             page: Object = await self._api.call("GET", path, query=query)
         except NotFound as error:
+            if kind.may_be_absent:
+                return {"items": [], "metadata": {}}
             what = f"{kind.plural}.{kind.group}"
             raise ClusterUnavailable(f"{what} {kind.version} are not served: is their CRD installed? ({error})") from error
         return page
@@ -107,6 +109,8 @@ class KubernetesCluster:
         try:
             applied: Object = await self._api.call("PATCH", path, query=query, body=obj, content_type=APPLY)
         except NotFound as error:
+            if kind.may_be_absent and not await self._api.serves(kind):
+                raise Rejected(f"{kind.plural}.{kind.group} are not served: is cert-manager installed?") from error
             raise Conflict(f"{kind.kind} {metadata['name']} is gone: {error}") from error
         return applied
 

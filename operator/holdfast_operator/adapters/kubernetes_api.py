@@ -97,6 +97,14 @@ class KubernetesApi:
             return orjson.loads(text)
         raise _meaning(method, path, answer.status, text, answer.headers.get("Retry-After"))
 
+    async def serves(self, kind: Kind) -> bool:
+        """Whether its definition is there. Raises ClusterUnavailable."""
+        try:
+            found = await self.call("GET", f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}")
+        except NotFound:
+            return False
+        return any(resource["name"] == kind.plural for resource in found["resources"])
+
 
 async def _load(settings: client.Configuration, kubeconfig: Path | None, context: str | None = None) -> None:
     named = kubeconfig or os.environ.get("KUBECONFIG")

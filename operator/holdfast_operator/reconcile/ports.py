@@ -46,6 +46,11 @@ class Kind(Enum):
         return self.value[4]
 
     @property
+    def may_be_absent(self) -> bool:
+        """Whether its definition is cert-manager's, which may not be installed, or not any more."""
+        return self.group == "cert-manager.io"
+
+    @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
