@@ -315,3 +315,11 @@ def test_a_policy_in_warn_warns_and_one_in_audit_says_nothing(tmp_path: Path) ->
         [("warning", "MayBeRefused", "spec.tokens.lifetime")],
     )
     assert lint(tmp_path) == (0, [])
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "baseline.yaml").write_text(BASELINE)
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "policies" / "baseline.yaml")
+
+    assert lint(tmp_path, "--policies", tmp_path / "policies" / ".." / "policies") == (0, [])

@@ -29,8 +29,10 @@ def read_sources(arguments: Iterable[str]) -> tuple[Source, ...]:
     found: dict[str, Source] = {}
     for argument in arguments:
         for path in _paths(argument):
-            if path not in found:
-                found[path] = Source(path, _read(path))
+            # One file may be named in several ways, and stand in several of the folders.
+            place = path if path == STANDARD_INPUT else os.path.realpath(path)
+            if place not in found:
+                found[place] = Source(path, _read(path))
     return tuple(found.values())
 
 

@@ -81,7 +81,8 @@ class _Comparison:
         clients = await self._live.list(Kind.OAUTH_CLIENT)
         own = [found.after for key, found in self._declared.items() if key.kind is Kind.OAUTH_CLIENT]
         self._records = LiveRecords(clients, own, self._settings)
-        self._claimants = Claimants(claimant_of(client) for client in [*clients, *own])
+        new = [found.after for key, found in self._declared.items() if key.kind is Kind.OAUTH_CLIENT and found.live is None]
+        self._claimants = Claimants(claimant_of(client) for client in [*clients, *new])
         followers = await self._followers(clients)
         asked: list[Awaitable[Change | None]] = [self._object(found) for found in self._declared.values()]
         asked += [self._follower(key) for key in followers]

@@ -26,6 +26,7 @@ class LiveRecords:
         standing = [after.pop(_name(client), client) for client in self._registered]
         self._owners_before = first_owners(self._registered, settings)
         self._owners_after = first_owners([*standing, *after.values()], settings)
+        self._own: dict[str, Mapping[str, StoredClient | None]] = {}
         self._endpoints = next((found for c in self._registered if (found := _endpoints(c))), NOWHERE)
 
     async def before(self, live: Object, scene: Scene) -> ImaginedRegistry:
@@ -43,10 +44,16 @@ class LiveRecords:
         holder = self._holders.get(client_id)
         if holder is None or not _is_of(holder, live):
             return self._holders
+        if client_id not in self._own:
+            self._own[client_id] = ChainMap({client_id: await self._full(live, holder, scene)}, self._holders)
+        return self._own[client_id]
+
+    async def _full(self, live: Object, holder: StoredClient, scene: Scene) -> StoredClient:
+        client_id = client_id_of(live)
         without = ChainMap[str, StoredClient | None]({client_id: None}, self._holders)
         standing = await scene.stand(live, ImaginedRegistry(without, self._owners_before, self._endpoints))
         put = next((action for action in standing.actions if isinstance(action, PutClient)), None)
-        return ChainMap({client_id: holder if put is None else record(put.metadata)}, self._holders)
+        return holder if put is None else record(put.metadata)
 
 
 def is_registered(client: Object) -> bool:

@@ -46,6 +46,7 @@ class Scene:
         self._settings, self._now = settings, now
         self._shared = SharedAnchors(cluster, lambda: now, settings.shared_anchors_age)
         self._config_maps = PolicyConfigMaps(cluster, lambda: now, settings.config_map_age)
+        self._admission: AdmissionWorld | None = None
 
     async def stand(self, client: Object, registry: ImaginedRegistry) -> Standing:
         """Raises ClusterUnavailable."""
@@ -68,8 +69,10 @@ class Scene:
         )
 
     async def admit(self, client: Object, claimants: Claimants) -> Judgement:
-        """What admission would say of it. Raises ClusterUnavailable."""
-        return judge_client(client, await self._admission_world(claimants))
+        """What admission would say of it; `claimants` are the same in every call. Raises ClusterUnavailable."""
+        if self._admission is None:
+            self._admission = await self._admission_world(claimants)
+        return judge_client(client, self._admission)
 
     async def _admission_world(self, claimants: Claimants) -> AdmissionWorld:
         policies = await self.cluster.list(Kind.MTLS_POLICY)
