@@ -34,8 +34,8 @@ class ConditionType(StrEnum):
         "Ready",
         Polarity.POSITIVE,
         ("OAuthClient", "MTLSPolicy"),
-        "Everything is as the object asks: the client can get tokens, the policy is enforced. While it is not, reason and "
-        "message are those of the first condition in the way.",
+        "Everything is as the object asks: the client can get tokens (or none, where it is suspended, which the reason says), "
+        "the policy is enforced. While it is not, reason and message are those of the first condition in the way.",
     )
     ACCEPTED = (
         "Accepted",
@@ -144,7 +144,11 @@ class Reason(StrEnum):
     CLIENT_ID_TAKEN = "ClientIdTaken", "Another client holds this client_id."
     AUDIENCE_NOT_ALLOWED = "AudienceNotAllowed", "The client's namespace may not own an audience of resourceServer."
     GRANT_TYPE_NOT_ALLOWED = "GrantTypeNotAllowed", "A policy does not allow one of spec.grantTypes."
-    KEYS_MISSING = "KeysMissing", "The method needs authentication.jwks or authentication.jwksUri, and there is neither."
+    KEYS_MISSING = (
+        "KeysMissing",
+        "The method needs authentication.jwks or authentication.jwksUri (self_signed_tls_client_auth: or certificate), and there "
+        "is none.",
+    )
     DURATION_TOO_LONG = "DurationTooLong", "certificate.duration is beyond a policy's maxDuration."
     TRUST_ANCHOR_NOT_ALLOWED = (
         "TrustAnchorNotAllowed",
