@@ -606,6 +606,7 @@ async def _instance(server: RunningServer) -> str | None:
     try:
         return (await server.registry.describe()).instance
     except RegistryUnavailable:
+        await asyncio.sleep(0.02)  # it is refused without a pause, in which the server could go on
         return None
 
 
