@@ -146,8 +146,8 @@ class Reason(StrEnum):
     GRANT_TYPE_NOT_ALLOWED = "GrantTypeNotAllowed", "A policy does not allow one of spec.grantTypes."
     KEYS_MISSING = (
         "KeysMissing",
-        "The method needs authentication.jwks or authentication.jwksUri (self_signed_tls_client_auth: or certificate), and there "
-        "is none.",
+        "The method needs authentication.jwks or authentication.jwksUri, and self_signed_tls_client_auth either these or "
+        "certificate; there is none.",
     )
     DURATION_TOO_LONG = "DurationTooLong", "certificate.duration is beyond a policy's maxDuration."
     TRUST_ANCHOR_NOT_ALLOWED = (
