@@ -122,6 +122,27 @@ def test_a_policy_that_was_accepted_as_it_is_written_concerns_no_client_again(in
     assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", **second)) == everybody, "what was in force is lost"
 
 
+def test_a_policy_that_could_not_be_accepted_before_concerns_its_clients_once_it_is(index: Index) -> None:
+    written, told = {"tokens": {"maxLifetime": "1m"}}, {"type": "Accepted", "status": "False"}
+    before = {"spec": {"tokens": {"maxLifetime": "9m"}}}
+    refused = {"conditions": [told], "lastAccepted": before}
+    index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", status=refused, **written))
+
+    accepted = {"conditions": [{**told, "status": "True"}], "lastAccepted": {"spec": written}}
+
+    keys = index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", status=accepted, **written))
+    assert keys == {ORDERS, PARTNER, CART, BASELINE}
+
+
+def test_an_audit_concerns_no_client_until_it_is_more_than_that(index: Index) -> None:
+    everybody = {ORDERS, PARTNER, CART, BASELINE}
+
+    assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", mode="Audit")) == {BASELINE}
+    assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", mode="Warn")) == everybody
+    assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", mode="Audit")) == everybody
+    assert index.observe(Kind.MTLS_POLICY, mtls_policy("baseline", mode="Audit"), deleted=True) == {BASELINE}
+
+
 def test_a_policy_that_changes_concerns_those_that_pin_trust_anchors(index: Index) -> None:
     pins = {"certificates": {"trustAnchors": [{"configMapKeyRef": {"namespace": "platform", "name": "roots"}}]}}
     index.observe(Kind.MTLS_POLICY, mtls_policy("pins", **pins))

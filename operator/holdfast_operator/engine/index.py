@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.api.v1alpha1.conditions import ConditionType
+from holdfast.policy.model import PolicyMode
 from holdfast_operator.engine.audiences import Audiences
 from holdfast_operator.engine.children import Children
 from holdfast_operator.engine.referrers import Referrers
 from holdfast_operator.reconcile.breaches import shown_certificate
-from holdfast_operator.reconcile.issued import CERTIFICATE_NAME
+from holdfast_operator.reconcile.issued import CERTIFICATE_NAME, condition
 from holdfast_operator.reconcile.names import References, mapping, references
 from holdfast_operator.reconcile.namespace_config import is_ours
 from holdfast_operator.reconcile.policies import is_accepted_as_written, policy_forms
@@ -56,6 +58,8 @@ class Index:
         self._clients: dict[str, dict[str, ClientFacts]] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._policies: dict[str, tuple[Mapping[str, Any], ...]] = {}
+        self._refused: set[str] = set()
+        """Policies whose status says that they cannot be accepted as they are written."""
         self._audiences = Audiences()
         self._referrers = Referrers()
         self._children = Children()
@@ -159,15 +163,18 @@ class Index:
 
     def _policy(self, obj: Object, deleted: bool) -> set[Key]:
         _, name = _name(obj)
-        before = self._policies.get(name, ())
+        before, was_refused = self._policies.get(name, ()), name in self._refused
         after = () if deleted else policy_forms(obj)
+        self._refused.discard(name)
         if deleted:
             self._policies.pop(name, None)
         else:
             self._policies[name] = after
+            self._refused |= {name} if condition(obj, ConditionType.ACCEPTED).get("status") == "False" else set()
         keys = {Key(Kind.MTLS_POLICY, "", name)}
-        if before == after or (before[:1] == after[:1] and is_accepted_as_written(obj)):
-            return keys  # its own status says what is in force already
+        only_told = before[:1] == after[:1] and is_accepted_as_written(obj) and not was_refused
+        if before == after or only_told:
+            return keys
         return keys | self._ruled((*before, *after)) | self._pinning()
 
     def _pinning(self) -> set[Key]:
@@ -176,8 +183,8 @@ class Index:
         return {Key(Kind.MTLS_POLICY, "", name) for name in pins}
 
     def _ruled(self, forms: Iterable[Mapping[str, Any]]) -> set[Key]:
-        """Clients that one of the forms selects."""
-        selecting = tuple(forms)
+        """Clients that one of the forms selects, and to whom it means anything: what is audited, the policy alone tells."""
+        selecting = tuple(form for form in forms if form.get("mode") != PolicyMode.AUDIT)
         if not selecting:
             return set()
         return {
