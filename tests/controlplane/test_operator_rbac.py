@@ -126,8 +126,16 @@ def _live_through_everything(cluster: LocalCluster) -> None:
         ]
     )
     _wait_ready(cluster, "by-issuer")
+    _suspend(cluster, "by-issuer")
     _bring_own_anchors(cluster)
     cluster.kubectl("delete", "oauthclients.holdfast.dev", "--all", "--namespace=life", "--timeout=30s")
+
+
+def _suspend(cluster: LocalCluster, name: str) -> None:
+    """Of which an event tells."""
+    client = f"oauthclients.holdfast.dev/{name}"
+    cluster.kubectl("patch", client, "--namespace=life", "--type=merge", '--patch={"spec":{"suspend":true}}')
+    cluster.kubectl("wait", "--for=condition=Ready=False", client, "--namespace=life", "--timeout=30s")
 
 
 def _by_issuer() -> dict[str, Any]:

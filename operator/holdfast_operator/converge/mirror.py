@@ -156,19 +156,19 @@ class Mirror:
         try:
             applied = await self._cluster.apply_status(kind, obj)
         except Conflict:
-            await self._look_again(kind, place_of(obj))
+            await self.look_again(kind, place_of(obj))
             raise
         return self._written(kind, applied, foreign=before is None or _outline(before) != _outline(applied))
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         await self._cluster.delete(kind, namespace, name, uid)
-        await self._look_again(kind, (namespace, name))
+        await self.look_again(kind, (namespace, name))
 
     async def set_finalizers(self, kind: Kind, obj: Object, finalizers: Sequence[str]) -> Object | None:
         try:
             found = await self._cluster.set_finalizers(kind, obj, finalizers)
         except Conflict:
-            await self._look_again(kind, place_of(obj))
+            await self.look_again(kind, place_of(obj))
             raise
         if found is None:
             self._shelves[kind].drop(place_of(obj))
@@ -183,7 +183,8 @@ class Mirror:
             self.on_write(kind, obj, foreign)
         return obj
 
-    async def _look_again(self, kind: Kind, place: Place) -> None:
+    async def look_again(self, kind: Kind, place: Place) -> None:
+        """Read one object live, whatever is known of it. Raises ClusterUnavailable."""
         if kind is Kind.CONFIG_MAP:
             self._config_maps.pop(place, None)
             return

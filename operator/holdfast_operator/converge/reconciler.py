@@ -10,10 +10,11 @@ from weakref import WeakValueDictionary
 from holdfast.clock import Clock, system_clock
 from holdfast.oauth.client_metadata import DeletionPolicy
 from holdfast.registry.port import Registry
-from holdfast.registry.records import RegistryDescription, StoredClient
+from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
 from holdfast_operator.converge.denials import Denials
 from holdfast_operator.converge.execution import Execution
 from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.mirror import Mirror
 from holdfast_operator.converge.namespace_config import NamespaceConfigs
 from holdfast_operator.converge.observe import observe
 from holdfast_operator.converge.outcome import Outcome, SweepResult
@@ -23,6 +24,7 @@ from holdfast_operator.converge.server_ca import ServerCa
 from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.converge.sweeping import Sweep
 from holdfast_operator.converge.telling import record, write_status
+from holdfast_operator.reconcile.names import client_id_of
 from holdfast_operator.reconcile.observed import Observed, RegistryUnreachable
 from holdfast_operator.reconcile.plan import plan
 from holdfast_operator.reconcile.ports import Cluster, Key, Kind, Object
@@ -61,6 +63,7 @@ class Reconciler:
             self.settings,
             digests=self._digests,
             write=self.reconcile,
+            is_there=self._is_there,
         )
 
     @property
@@ -117,6 +120,16 @@ class Reconciler:
         Raises ClusterError, RegistryUnavailable, StaleTerm; then nothing is confirmed.
         """
         return await self._sweep.run()
+
+    async def _is_there(self, registered: ClientSummary) -> bool:
+        """Whether the object of a registration is, under the client id that it has. Raises ClusterUnavailable."""
+        owner = registered.owner
+        if isinstance(self.cluster, Mirror):
+            await self.cluster.look_again(Kind.OAUTH_CLIENT, (owner.namespace, owner.name))
+        found = await self.cluster.get(Kind.OAUTH_CLIENT, owner.namespace, owner.name)
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            return False
+        return (str(found["metadata"]["uid"]), client_id_of(found)) == (owner.uid, registered.client_id)
 
     async def _observe(self, client: Object) -> Observed:
         return await observe(

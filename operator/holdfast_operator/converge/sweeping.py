@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from holdfast.registry.port import RegistryUnavailable, StaleTerm
+from holdfast.registry.records import ClientSummary
 from holdfast_operator.converge.concurrency import together
 from holdfast_operator.converge.denials import Denials
 from holdfast_operator.converge.fenced_registry import FencedRegistry
@@ -27,7 +28,10 @@ SWEEP_WIDTH = 8
 
 
 class Sweep:
-    """`digests`: of the registrations that are known to be as their objects ask, by key. `write`: one pass over a client."""
+    """`digests`: of the registrations that are known to be as their objects ask, by key. `write`: one pass over a client.
+
+    `is_there`: whether the object of a registration is, looked for live.
+    """
 
     def __init__(
         self,
@@ -39,19 +43,21 @@ class Sweep:
         *,
         digests: Mapping[Key, str],
         write: Callable[[Key], Awaitable[object]],
+        is_there: Callable[[ClientSummary], Awaitable[bool]],
     ) -> None:
         self._cluster, self._registry, self._config_maps, self._denials = cluster, registry, config_maps, denials
-        self._settings, self._digests, self._write = settings, digests, write
+        self._settings, self._digests, self._write, self._is_there = settings, digests, write, is_there
 
     async def run(self) -> SweepResult:
         """Raises ClusterError, RegistryUnavailable, StaleTerm; then nothing is confirmed."""
         described = await self._registry.describe()
         registered = await self._registry.list_clients()
         found = compare(registered, await self._objects(), self._settings)
-        for orphan in found.orphans:
+        orphans = await self._without_object(found.orphans)
+        for orphan in orphans:
             log.info("client %s has no object any more: deleted", orphan.client_id)
             await self._registry.delete(orphan.client_id, orphan.owner.uid)
-        for released in found.released:
+        for released in await self._without_object(found.released):
             log.info("client %s has no object any more: it goes on as nobody's", released.client_id)
             await self._registry.release(released.client_id, released.owner.uid)
         await self._denials.before_clients()
@@ -60,7 +66,11 @@ class Sweep:
             await self._registry.confirm()
         if not left:
             await self._denials.after_clients()
-        return SweepResult(deleted=tuple(o.client_id for o in found.orphans), look_at=(*left, *found.look_at))
+        return SweepResult(deleted=tuple(o.client_id for o in orphans), look_at=(*left, *found.look_at))
+
+    async def _without_object(self, found: Iterable[ClientSummary]) -> list[ClientSummary]:
+        """Those whose object is not there when it is looked for live: nobody loses a registration to a late event."""
+        return [summary for summary in found if not await self._is_there(summary)]
 
     async def _objects(self) -> Objects:
         clients = await self._cluster.list(Kind.OAUTH_CLIENT)

@@ -52,8 +52,10 @@ def compare(registered: Iterable[ClientSummary], objects: Objects, settings: Rec
     outdated: list[Key] = []
     look_at: list[Key] = []
     asked: dict[str, DeletionPolicy] = {}  # by uid; a second record of an object that is there goes
-    for client in sorted(objects.clients, key=_age):
+    ages: dict[Key, tuple[str, str, str]] = {}
+    for client in objects.clients:
         key = Key(Kind.OAUTH_CLIENT, client["metadata"]["namespace"], client["metadata"]["name"])
+        ages[key] = _age(client)
         if client["metadata"].get("deletionTimestamp"):
             look_at.append(key)
             asked[str(client["metadata"]["uid"])] = deletion_policy_of(client)
@@ -68,9 +70,13 @@ def compare(registered: Iterable[ClientSummary], objects: Objects, settings: Rec
         elif objects.digests.get(key, own.digest) != own.digest or _has_token_news(own, client):
             look_at.append(key)
     left = [s for records in by_uid.values() for s in records]
-    released = tuple(s for s in left if asked.get(s.owner.uid, s.deletion_policy) is DeletionPolicy.ORPHAN)
-    orphans = tuple(s for s in left if s not in released)
-    return Comparison(orphans=orphans, outdated=tuple(outdated), look_at=tuple(look_at), released=released)
+    goes_on = [asked.get(s.owner.uid, s.deletion_policy) is DeletionPolicy.ORPHAN for s in left]
+    return Comparison(
+        orphans=tuple(s for s, on in zip(left, goes_on, strict=True) if not on),
+        outdated=tuple(sorted(outdated, key=ages.__getitem__)),
+        look_at=tuple(sorted(look_at, key=ages.__getitem__)),
+        released=tuple(s for s, on in zip(left, goes_on, strict=True) if on),
+    )
 
 
 def _take(by_uid: dict[str, list[ClientSummary]], client: Object) -> ClientSummary | None:
