@@ -132,7 +132,7 @@ def test_suspending_registers_the_suspension_and_is_neither_stalled_nor_work() -
     world, planned, _ = converge(edited(registered_world(), suspend=True))
 
     assert stored_of(world).suspended
-    assert condition_of(world.client["status"], "Ready") == ("False", "Suspended")
+    assert condition_of(world.client["status"], "Ready") == ("True", "Suspended")
     assert not {"Stalled", "Reconciling"} & types_of(world.client["status"])
     assert [(e.warning, e.reason) for e in planned.events] == [(False, "Suspended")]
 

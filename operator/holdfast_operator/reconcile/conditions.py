@@ -37,7 +37,7 @@ def with_kstatus(findings: Mapping[ConditionType, Finding], ready: Finding) -> d
     extra: dict[ConditionType, Finding] = {}
     if ready.holds is not True and ready.stalled:
         extra[ConditionType.STALLED] = fine(ready.reason, ready.message)
-    elif ready.holds is not True and ready.reason is not Reason.SUSPENDED:
+    elif ready.holds is not True:
         extra[ConditionType.RECONCILING] = fine(ready.reason, ready.message)
     return {ConditionType.READY: ready, **findings, **extra}
 
@@ -62,8 +62,8 @@ def _condition(kind: ConditionType, finding: Finding, old: Mapping[str, Any], ge
 
 
 def suspended() -> Finding:
-    """As asked, but nobody gets a token: neither work in progress nor a failure."""
-    return Finding(False, Reason.SUSPENDED, "spec.suspend is true: every request is refused")
+    """All is as it was asked for, which a rollout that suspends a client waits for."""
+    return fine(Reason.SUSPENDED, "spec.suspend is true: every request is refused")
 
 
 def ready(in_the_way: Finding | None, *, suspend: bool, reservation: str = "") -> Finding:

@@ -34,8 +34,8 @@ class ConditionType(StrEnum):
         "Ready",
         Polarity.POSITIVE,
         ("OAuthClient", "MTLSPolicy"),
-        "Everything is as the object asks: the client can get tokens (or none, where it is suspended, which the reason says), "
-        "the policy is enforced. While it is not, reason and message are those of the first condition in the way.",
+        "Everything is as the object asks: the client can get tokens (none where it is suspended, as the reason says), the "
+        "policy is enforced. While it is not, reason and message are those of the first condition in the way.",
     )
     ACCEPTED = (
         "Accepted",
