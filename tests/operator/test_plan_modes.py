@@ -4,13 +4,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdfast.oauth.client_metadata import anchor_name
+from holdfast.policy.model import Policy, to_json
 from holdfast_operator.reconcile.observed import RegistryUnreachable
 from holdfast_operator.reconcile.plan import plan
-from holdfast_operator.reconcile.policies import effective_policy, in_force, pinned_keys, policy_anchors
+from holdfast_operator.reconcile.policies import (
+    PolicyInForce,
+    effective_policy,
+    in_force,
+    pinned_keys,
+    policy_anchors,
+    written_policies,
+)
 from holdfast_operator.reconcile.ports import Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
+from tests.core.policy.policies import ANY, TELLING, UNHURRIED
 from tests.operator.simulated import (
     FOREIGN,
     ROOT,
@@ -123,6 +134,27 @@ def test_what_a_policy_that_is_not_enforced_pins_denies_and_allows_changes_nothi
     assert (effective, effective.hash) == ((alone := effective_policy([], {}, {}, SETTINGS)), alone.hash)
     assert policy_anchors(policies, {}, {}) == ()
     assert pinned_keys(policies) == frozenset()
+
+
+def forced(policy: Policy) -> PolicyInForce:
+    """Matches everybody, and pins a CA where it names any."""
+    pinned = (ROOT.certificate.der,) if policy.allowed_anchors is not None else ()
+    return PolicyInForce(name=policy.name, form={}, policy=policy, problem=None, anchors=pinned, lists=(b"a list",))
+
+
+@UNHURRIED
+@given(st.lists(ANY, max_size=3), st.lists(TELLING, max_size=3), st.permutations(range(6)))
+def test_whatever_is_not_enforced_reaches_nothing_that_is(policies: Any, telling: Any, order: Any) -> None:
+    enforced = [forced(policy) for policy in policies]
+    mixed = [*enforced, *(forced(policy) for policy in telling)]
+    shuffled = [mixed[i] for i in order if i < len(mixed)]
+
+    alone, together = (effective_policy(found, {}, {}, SETTINGS) for found in (enforced, shuffled))
+
+    assert (together.hash, to_json(together)) == (alone.hash, to_json(alone))
+    assert set(policy_anchors(shuffled, {}, {})) == set(policy_anchors(enforced, {}, {}))
+    assert pinned_keys(shuffled) == pinned_keys(enforced)
+    assert len(written_policies(shuffled, {}, {})) == len(mixed)
 
 
 def test_a_mode_that_cannot_be_read_of_a_policy_never_accepted_denies() -> None:
