@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from holdfast.clock import system_clock
+from holdfast_cli.rehearsal.world import bare_namespace
 from holdfast_operator.adapters.folder.objects import ObjectStore
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi
@@ -22,13 +23,17 @@ class NoDevFolder(Exception):
 
 
 class DevObjects:
-    """The objects of a data folder as they were when it was opened; `holdfast dev` may run meanwhile."""
+    """The objects of a data folder as they were when it was opened; `holdfast dev` may run meanwhile.
+
+    A namespace is there as soon as it is used.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        return self._store.get(Key(kind, namespace if kind.namespaced else "", name))
+        found = self._store.get(Key(kind, namespace if kind.namespaced else "", name))
+        return bare_namespace(name) if found is None and kind is Kind.NAMESPACE else found
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None

@@ -55,6 +55,7 @@ def test_a_plan_foretells_what_happens_and_only_reads(tenant: Tenant, pipeline: 
     new = plan(tenant, pipeline, orders)
     tenant.client("orders")
     there = plan(tenant, pipeline, orders)
+    nowhere = plan(tenant, pipeline, orders.replace(tenant.namespace, f"{tenant.namespace}-else"))
     changed = plan(tenant, pipeline, orders.replace("orders.read", "orders.write"))
     ruled = plan(tenant, pipeline, f"{orders}  tokens: {{lifetime: 5m}}\n---\n{POLICY.format(namespace=tenant.namespace)}")
 
@@ -66,6 +67,7 @@ def test_a_plan_foretells_what_happens_and_only_reads(tenant: Tenant, pipeline: 
         ],
     )
     assert (there[0], there[1]["changes"], there[1]["summary"]["unchanged"]) == (0, [], 1)
+    assert (nowhere[0], nowhere[1]["changes"][0]["refusals"][0]["rule"]) == (1, "InvalidObject")
     assert changed[1]["changes"][0]["effects"] == [
         f"registration {tenant.namespace}.orders: change scope orders.read -> orders.write"
     ]

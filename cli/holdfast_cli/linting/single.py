@@ -60,7 +60,7 @@ def _before(declared: Declared, valid: Mapping[Key, Declared]) -> Declared | Non
 def _judged(declared: Declared, before: Declared | None) -> tuple[Declared | None, list[Finding]]:
     """`before`: the object as an earlier document declares it, which this one would change."""
     if declared.key.kind not in OWN:
-        problems = _foreign_problems(declared)
+        problems = foreign_problems(declared)
         findings = [of_field(declared, OwnRule.INVALID_OBJECT, Level.ERROR, field, text) for field, text in problems]
         return (None if problems else declared), [*findings, *_private_keys(declared)]
     try:
@@ -70,7 +70,7 @@ def _judged(declared: Declared, before: Declared | None) -> tuple[Declared | Non
     return Declared(declared.key, settled, declared.spot), list(_selectors(declared))
 
 
-def _foreign_problems(declared: Declared) -> list[tuple[str, str]]:
+def foreign_problems(declared: Declared) -> list[tuple[str, str]]:
     """Of the kinds that are not ours only what would be in the way of reading them."""
     if declared.key.kind is not Kind.CERTIFICATE:
         return small_kind_problems(declared.key, declared.object)

@@ -11,6 +11,8 @@ from datetime import datetime
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.api.v1alpha1.validation import InvalidObject, apply_defaults_and_validate
+from holdfast.oauth.client_metadata import Problem
+from holdfast_cli.linting.single import foreign_problems
 from holdfast_cli.manifests.documents import OWN, Declared
 from holdfast_cli.planning.changes import Change, Refusal, Verb, differences
 from holdfast_cli.planning.effects import effects
@@ -56,6 +58,8 @@ def _settled(found: Declared, live: Object | None) -> Object:
     """With defaults, as the API server stores it in the place of `live`. Raises InvalidObject."""
     if found.key.kind in OWN:
         return apply_defaults_and_validate(found.object, live)
+    if problems := foreign_problems(found):
+        raise InvalidObject(tuple(Problem(field, message) for field, message in problems))
     return found.object
 
 
@@ -99,15 +103,17 @@ class _Comparison:
         index.replace(Kind.NAMESPACE, await self._live.list(Kind.NAMESPACE))
         index.replace(Kind.MTLS_POLICY, await self._live.list(Kind.MTLS_POLICY))
         index.replace(Kind.OAUTH_CLIENT, clients)
-        keys = {
-            k for found in self._declared.values() if _differs(found) for k in index.observe(found.key.kind, found.after)
-        }
+        # What a Certificate of somebody else changes for a client, only cert-manager can say.
+        told = [d for d in self._declared.values() if _differs(d) and d.key.kind is not Kind.CERTIFICATE]
+        keys = {key for found in told for key in index.observe(found.key.kind, found.after)}
         return sorted((k for k in keys - set(self._declared) if k.kind is Kind.OAUTH_CLIENT), key=lambda k: k[1:])
 
     async def _object(self, found: _Declared) -> Change:
         verb = Verb.CREATE if found.live is None else Verb.CHANGE if _differs(found) else Verb.NONE
         fields = () if found.live is None else tuple(differences(_content(found.live), _content(found.after)))
         change = Change(key=found.key, verb=verb, fields=fields)
+        if missing := await self._missing_namespace(found):
+            return replace(change, refusals=(missing,))
         if found.key.kind is Kind.OAUTH_CLIENT:
             return await self._client(change, found)
         if found.key.kind is Kind.MTLS_POLICY:
@@ -115,6 +121,12 @@ class _Comparison:
             refusals = tuple(Refusal(o.reason, o.message) for o in judged.objections)
             return replace(change, refusals=refusals, warnings=judged.warnings)
         return change
+
+    async def _missing_namespace(self, found: _Declared) -> Refusal | None:
+        name = found.key.namespace
+        if not name or found.live is not None or await self._after.cluster.get(Kind.NAMESPACE, "", name) is not None:
+            return None
+        return Refusal("InvalidObject", f"metadata.namespace: {name} does not exist: create it, or declare it in the files")
 
     async def _client(self, change: Change, found: _Declared) -> Change:
         """What admission would say, then what the operator would do."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from holdfast_cli.rehearsal.registry import ImaginedRegistry, first_holders, first_owners
-from holdfast_cli.rehearsal.world import NoCluster, World, key_of, stored_objects
+from holdfast_cli.rehearsal.world import NoCluster, World, bare_namespace, key_of, stored_objects
 from holdfast_operator.converge.observe import observe
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
 from holdfast_operator.converge.shared_anchors import SharedAnchors
@@ -55,7 +55,7 @@ class _Stage:
     def __init__(self, objects: Mapping[Key, Object], settings: ReconcileSettings, now: datetime) -> None:
         namespaces = {Key(Kind.NAMESPACE, "", key.namespace) for key in objects if key.namespace} - set(objects)
         self._declared = frozenset(objects)
-        self._world = World({**objects, **{key: _namespace(key.name) for key in namespaces}}, NoCluster())
+        self._world = World({**objects, **{key: bare_namespace(key.name) for key in namespaces}}, NoCluster())
         self._settings, self._now = settings, now
         self.clients = [obj for key, obj in objects.items() if key.kind is Kind.OAUTH_CLIENT]
         self._owners = first_owners(self.clients, settings)
@@ -92,9 +92,3 @@ class _Stage:
                 now=self._now,
             )
         )
-
-
-def _namespace(name: str) -> Object:
-    """As bare as the API server makes it."""
-    metadata = {"name": name, "labels": {"kubernetes.io/metadata.name": name}}
-    return {"apiVersion": Kind.NAMESPACE.api_version, "kind": Kind.NAMESPACE.kind, "metadata": metadata}

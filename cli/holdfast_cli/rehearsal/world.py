@@ -105,3 +105,9 @@ def _content(obj: Object) -> dict[str, Any]:
 def stored_objects(declared: Iterable[tuple[Key, Object]]) -> dict[Key, Object]:
     """Objects that nobody has applied before; of several documents of one object the last counts, as with an apply."""
     return {key: as_stored(key, obj) for key, obj in declared}
+
+
+def bare_namespace(name: str) -> Object:
+    """As bare as the API server makes it."""
+    metadata = {"name": name, "labels": {"kubernetes.io/metadata.name": name}}
+    return {"apiVersion": Kind.NAMESPACE.api_version, "kind": Kind.NAMESPACE.kind, "metadata": metadata}
