@@ -323,3 +323,31 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "link.yaml").symlink_to(tmp_path / "policies" / "baseline.yaml")
 
     assert lint(tmp_path, "--policies", tmp_path / "policies" / ".." / "policies") == (0, [])
+
+
+def test_what_a_server_printed_is_judged_without_what_it_added(tmp_path: Path) -> None:
+    """`kubectl get -o yaml`, with status and managed fields."""
+    added = "uid: u, generation: 3, resourceVersion: '7', creationTimestamp: '2026-01-01T00:00:00Z', finalizers: [a/b], "
+    printed = CLIENT.replace("metadata: {", f"metadata: {{{added}managedFields: [{{manager: kubectl}}], ")
+    (tmp_path / "printed.yaml").write_text(f"{printed}status: {{observedGeneration: 2, clientId: shop.other}}\n")
+
+    assert lint(tmp_path / "printed.yaml") == (0, [])
+
+
+def test_an_object_without_a_namespace_is_of_the_one_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "client.yaml").write_text(CLIENT.replace(", namespace: shop", "").replace("1h", "1y"))
+
+    _, (of_default,) = lint(tmp_path / "client.yaml")
+    _, (of_named,) = lint(tmp_path / "client.yaml", "-n", "team")
+
+    assert (of_default["object"], of_named["object"]) == ("OAuthClient default/orders", "OAuthClient team/orders")
+
+
+def test_the_trust_domain_says_whose_a_spiffe_id_is(tmp_path: Path) -> None:
+    subject = "  authentication: {subject: {uri: spiffe://prod.example/ns/fin/sa/orders}}\n"
+    (tmp_path / "client.yaml").write_text(CLIENT + subject)
+
+    code, (finding,) = lint(tmp_path / "client.yaml", "--trust-domain", "prod.example")
+
+    assert (code, finding["rule"], finding["field"]) == (1, "SubjectNotAllowed", "spec.authentication.subject.uri")
+    assert "belongs to its namespace" in finding["message"]
