@@ -239,6 +239,18 @@ def test_the_webhooks_lead_to_the_injectors_service_and_trust_the_ca_of_its_cert
     ] * 2
 
 
+def test_of_namespaces_that_are_not_watched_no_client_is_refused(render: Render) -> None:
+    documents = render("--set=operator.watchNamespaces={shop,web}")
+    watched = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop", "web"]}]}
+    (configuration,) = [d for d in documents if d["kind"] == "ValidatingWebhookConfiguration"]
+    (own_subjects,) = [d for d in documents if d["kind"] == "ValidatingAdmissionPolicy"]
+
+    selectors = {w["rules"][0]["resources"][0]: w.get("namespaceSelector") for w in configuration["webhooks"]}
+    assert selectors == {"oauthclients": watched, "mtlspolicies": None}
+    assert own_subjects["spec"]["matchConstraints"]["namespaceSelector"] == watched
+    assert _environment(documents, "injector")["HOLDFAST_WATCH_NAMESPACES"] == "shop,web"
+
+
 def test_the_webhooks_are_asked_of_our_kinds_alone_and_of_no_subresource(render: Render) -> None:
     (configuration,) = [d for d in render() if d["kind"] == "ValidatingWebhookConfiguration"]
     rules = [rule for webhook in configuration["webhooks"] for rule in webhook["rules"]]
@@ -289,7 +301,7 @@ def test_helm_installs_upgrades_and_uninstalls_and_leaves_nothing(plane: Control
     for command in (
         ("install", release, chart, without_crds),
         ("upgrade", release, chart, without_crds, "--set=operator.replicas=2"),
-        ("uninstall", release),
+        ("uninstall", release, "--no-hooks"),  # no kubelet is here to run its pod
     ):
         done = _helm(plane, *command, *where)
         assert done.returncode == 0, f"{command[0]}: {done.stderr}"
