@@ -37,7 +37,7 @@ _SAYS_NOTHING = (
 )
 """For people and for logins of users, or nothing that a token of a workload shows."""
 _ATTRIBUTES_SAY_NOTHING = (
-    *("client.secret.creation.time", "realm_client", "display.on.consent.screen", "acr.loa.map", "client.introspection"),
+    *("client.secret.creation.time", "realm_client", "display.on.consent.screen", "acr.loa.map"),
     *("exclude.session.state.from.auth.response", "id.token.as.detached.signature", "use.refresh.tokens", "login_theme"),
     *("client_credentials.use_refresh_token", "token.response.type.bearer.lower-case", "access.token.header.type.rfc9068"),
     *("backchannel.logout.session.required", "backchannel.logout.revoke.offline.tokens", "request.object.required"),
