@@ -69,6 +69,7 @@ def test_the_same_certificate_again_says_nothing(index: Index) -> None:
     [
         pytest.param(_certificate(**ISSUED | {"revision": 2}), id="renewed"),
         pytest.param(_certificate(**ISSUED | {"renewalTime": "2026-02-01T00:00:00Z"}), id="to be renewed earlier"),
+        pytest.param(_certificate(**ISSUED, conditions=[_condition("Ready")]), id="ready, which comes after the rest"),
         pytest.param(_certificate(**ISSUED, conditions=[_condition("Issuing")]), id="being renewed"),
         pytest.param(_certificate(**ISSUED, conditions=[_condition("Issuing", "False", "Failed", "denied")]), id="failed"),
         pytest.param(_certificate(**ISSUED) | {"spec": {"secretName": "other"}}, id="somebody else's spec"),
@@ -76,6 +77,27 @@ def test_the_same_certificate_again_says_nothing(index: Index) -> None:
 )
 def test_a_change_of_an_issued_certificate_says_something(index: Index, after: Object) -> None:
     assert _looked_at(index, Kind.CERTIFICATE, _certificate(**ISSUED), after) == [True, True]
+
+
+def test_a_certificate_whose_spec_changed_says_when_it_is_ready_again(index: Index) -> None:
+    def seen(generation: int, observed: int) -> Object:
+        certificate = _certificate(**ISSUED, conditions=[{**_condition("Ready"), "observedGeneration": observed}])
+        return {**certificate, "metadata": {**certificate["metadata"], "generation": generation}}
+
+    assert _looked_at(index, Kind.CERTIFICATE, seen(1, 1), seen(2, 1), seen(2, 2)) == [True, True, True]
+
+
+def test_a_certificate_whose_secret_is_anothers_says_so(index: Index) -> None:
+    taken = _certificate(conditions=[_condition("Ready", "False", "IncorrectCertificate", "issued for another")])
+
+    assert _looked_at(index, Kind.CERTIFICATE, _certificate(), taken) == [True, True]
+
+
+def test_a_secret_that_is_taken_over_without_issuing_says_so(index: Index) -> None:
+    assert _looked_at(index, Kind.CERTIFICATE, _certificate(), _certificate(conditions=[_condition("Ready")])) == [
+        True,
+        True,
+    ]
 
 
 def test_a_certificate_that_cannot_be_issued_says_so(index: Index) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import orjson
 
 from holdfast_operator.reconcile.approval import is_decided
+from holdfast_operator.reconcile.issuance import is_of_another, is_ready
 from holdfast_operator.reconcile.issued import condition
 from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Kind, Object
@@ -46,13 +47,17 @@ def _digest(kind: Kind, obj: Object) -> bytes:
 
 
 def _certificate(obj: Object, status: object) -> object:
-    """Nothing while it is on its way: what has been issued, when it is renewed, and why it was not."""
+    """Nothing while it is on its way: what has been issued, whether it is ready, when it is renewed, and why it was not.
+
+    Whether it is ready is told apart: cert-manager says revision and times first.
+    """
     found = mapping(status)
     issuing = condition(obj, "Issuing")
-    if found.get("revision") is None and issuing.get("status") != "False":
+    ready, taken = is_ready(obj), is_of_another(obj)
+    if found.get("revision") is None and issuing.get("status") != "False" and not ready and not taken:
         return None
     times = [found.get(member) for member in ("revision", "notAfter", "renewalTime")]
-    return [*times, issuing.get("status"), issuing.get("reason"), issuing.get("message")]
+    return [ready, taken, *times, issuing.get("status"), issuing.get("reason"), issuing.get("message")]
 
 
 def _request(obj: Object, status: object) -> object:

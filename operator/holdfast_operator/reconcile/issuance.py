@@ -56,6 +56,11 @@ def is_ready(live: Object) -> bool:
     return ready.get("status") == "True" and is_current
 
 
+def is_of_another(live: Object) -> bool:
+    """Whether cert-manager says that its Secret is another Certificate's."""
+    return bool(condition(live, "Ready").get("reason") == "IncorrectCertificate")
+
+
 def why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
     """What keeps cert-manager from issuing, as far as its objects tell."""
     reference = wanted.issuer_ref
@@ -66,7 +71,7 @@ def why_not_ready(observed: Observed, wanted: Wanted, live: Object) -> Finding:
             "spec.certificate.issuerRef",
         )
     ready = condition(live, "Ready")
-    if ready.get("reason") == "IncorrectCertificate":
+    if is_of_another(live):
         # Two Certificates were made at the same moment, and neither was there for the other to see.
         secret = (live.get("spec") or {}).get("secretName")
         message = (
