@@ -10,7 +10,7 @@ from tests.controlplane.cluster import LocalCluster
 from tests.controlplane.plane.plane import ControlPlane
 from tests.e2e.tenant import Tenant
 
-VALUES = {"operator.rotationOverlap": "5"}
+VALUES = {"operator.rotationOverlap": "4"}
 """A test cannot wait for as long as a kubelet may need."""
 
 
