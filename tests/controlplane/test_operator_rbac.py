@@ -135,7 +135,8 @@ def _suspend(cluster: LocalCluster, name: str) -> None:
     """Of which an event tells."""
     client = f"oauthclients.holdfast.dev/{name}"
     cluster.kubectl("patch", client, "--namespace=life", "--type=merge", '--patch={"spec":{"suspend":true}}')
-    cluster.kubectl("wait", "--for=condition=Ready=False", client, "--namespace=life", "--timeout=30s")
+    reason = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Suspended'
+    cluster.kubectl("wait", reason, client, "--namespace=life", "--timeout=30s")
 
 
 def _by_issuer() -> dict[str, Any]:
