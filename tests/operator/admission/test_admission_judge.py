@@ -351,6 +351,8 @@ _CLIENTS: tuple[Object, ...] = tuple(
         {"resourceServer": {"audiences": ["https://api.fin.svc"]}},
         partner(dns="api.example.com"),
         partner(uri="spiffe://cluster.local/ns/shop/sa/orders"),
+        {"authentication": {"method": "self_signed_tls_client_auth"}},
+        {"authentication": {"method": "private_key_jwt", "jwksUri": "https://keys.example.com/"}},
         {"certificate": {"issuerRef": {"name": "workloads"}, "duration": "72h", "privateKey": {"algorithm": "RSA"}}},
     )
 )
