@@ -6,9 +6,10 @@ their turn. Neighbours: `breaches` judges; `holdfast_operator.converge.counting`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from holdfast.policy.model import Policy, PolicyMode
 from holdfast_operator.reconcile.breaches import KnownClient, breaches_of_known, known_client, shown_certificate
 from holdfast_operator.reconcile.names import audiences
 from holdfast_operator.reconcile.policies import PolicyInForce
@@ -40,13 +41,40 @@ class _Entry:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a verdict rests on besides the client. Who is beside a policy counts only with one that pins trust anchors, who
+    owns which audience only with one that lists resources: else both are empty, and verdicts stay when those change.
+    """
+
+    name: str
+    mode: PolicyMode
+    policy: Policy | None
+    beside: tuple[PolicyInForce, ...] = ()
+    namespaces: Namespaces = field(default_factory=dict)
+    owned: frozenset[str] = frozenset()
+
+    def policies_on(self, place: Place, labels: Mapping[str, str]) -> list[Policy]:
+        """The policy itself, and what is enforced on the client beside it."""
+        here = self.namespaces.get(place[0], {})
+        matching = (p.policy for p in self.beside if p.matches(here, labels))
+        return [p for p in (self.policy, *matching) if p is not None]
+
+
 @dataclass(slots=True)
 class _Verdicts:
-    """`rests_on`: what besides the client they were made from. `judged`: the version of each client that was looked at."""
+    """`judged`: the version of each client that was looked at."""
 
-    rests_on: tuple[object, ...]
+    question: _Question
     judged: dict[Place, int] = field(default_factory=dict)
     broken: dict[Place, str] = field(default_factory=dict)
+
+    def note(self, place: Place, version: int, message: str) -> None:
+        """`message` empty: the client keeps the policy."""
+        self.judged[place] = version
+        self.broken.pop(place, None)
+        if message:
+            self.broken[place] = message
 
 
 class Census:
@@ -96,67 +124,41 @@ class Census:
         self, policy: PolicyInForce, policies: Sequence[PolicyInForce], namespaces: Namespaces
     ) -> Iterator[Count | None]:
         """None after each client, at the end the count. `policies`: every one that there is."""
-        verdicts = self._verdicts_on(policy, policies, namespaces)
+        verdicts = self._verdicts_on(self._question(policy, policies, namespaces))
         matched: set[Place] = set()
         for place, entry in self._entries.items():
             if policy.matches(namespaces.get(place[0], {}), entry.labels):
                 matched.add(place)
                 if verdicts.judged.get(place) != entry.version:
-                    self._judge(place, entry, verdicts, policy, policies, namespaces)
+                    verdicts.note(place, entry.version, self._message(place, entry, verdicts.question))
             yield None
         yield Count(matched=len(matched), broken={p: m for p, m in verdicts.broken.items() if p in matched})
 
-    def _verdicts_on(self, policy: PolicyInForce, policies: Sequence[PolicyInForce], namespaces: Namespaces) -> _Verdicts:
-        rests_on: tuple[object, ...] = (policy.policy, policy.mode)
-        if _pins(policy):
-            rests_on = (*rests_on, tuple(p for p in policies if p.enforced), namespaces)
+    def _question(self, policy: PolicyInForce, policies: Sequence[PolicyInForce], namespaces: Namespaces) -> _Question:
+        asked = _Question(policy.name, policy.mode, policy.policy)
+        if policy.policy is not None and policy.policy.allowed_anchors is not None:
+            beside = tuple(p for p in policies if p.enforced and p.name != policy.name)
+            asked = replace(asked, beside=beside, namespaces=namespaces)
         if policy.policy is not None and policy.policy.allowed_resources is not None:
-            rests_on = (*rests_on, self._owned())
-        known = self._verdicts.get(policy.name)
-        if known is None or known.rests_on != rests_on:
-            known = self._verdicts[policy.name] = _Verdicts(rests_on)
+            asked = replace(asked, owned=frozenset().union(*(e.audiences for e in self._entries.values() if e.audiences)))
+        return asked
+
+    def _verdicts_on(self, question: _Question) -> _Verdicts:
+        known = self._verdicts.get(question.name)
+        if known is None or known.question != question:
+            known = self._verdicts[question.name] = _Verdicts(question)
         return known
 
-    def _judge(
-        self,
-        place: Place,
-        entry: _Entry,
-        verdicts: _Verdicts,
-        policy: PolicyInForce,
-        policies: Sequence[PolicyInForce],
-        namespaces: Namespaces,
-    ) -> None:
-        verdicts.judged[place] = entry.version
-        verdicts.broken.pop(place, None)
-        if message := self._message(entry, policy, _beside(policy, policies, namespaces.get(place[0], {}), entry.labels)):
-            verdicts.broken[place] = message
-
-    def _message(self, entry: _Entry, policy: PolicyInForce, beside: list[PolicyInForce]) -> str:
+    def _message(self, place: Place, entry: _Entry, question: _Question) -> str:
         """In which way the client breaks the policy; empty: it does not."""
-        if policy.policy is None:
-            return "the policy was never accepted, so whom it matches is denied" if policy.enforced else ""
+        if question.policy is None:
+            denies = question.mode is PolicyMode.ENFORCE
+            return "the policy was never accepted, so whom it matches is denied" if denies else ""
         if entry.known is None:
             return ""
-        together = [policy.policy, *(p.policy for p in beside if p.policy is not None)]
-        owned = self._owned() if policy.policy.allowed_resources is not None else frozenset[str]()
-        found = breaches_of_known(entry.known, together, self._settings, owned)
-        return "; ".join(breach.message for breach in found if breach.policy == policy.name)
-
-    def _owned(self) -> frozenset[str]:
-        return frozenset().union(*(entry.audiences for entry in self._entries.values() if entry.audiences))
-
-
-def _pins(policy: PolicyInForce) -> bool:
-    return policy.policy is not None and policy.policy.allowed_anchors is not None
-
-
-def _beside(
-    policy: PolicyInForce, policies: Sequence[PolicyInForce], namespace: Mapping[str, str], labels: Mapping[str, str]
-) -> list[PolicyInForce]:
-    """Those enforced on the client besides, where they count: with what is pinned."""
-    if not _pins(policy):
-        return []
-    return [p for p in policies if p.enforced and p.name != policy.name and p.matches(namespace, labels)]
+        together = question.policies_on(place, entry.labels)
+        found = breaches_of_known(entry.known, together, self._settings, question.owned)
+        return "; ".join(breach.message for breach in found if breach.policy == question.name)
 
 
 def _seen(client: Object) -> tuple[object, ...]:
