@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_operator import release
 from holdfast_operator.engine.farewell import HELD, let_go, take_lease
 from holdfast_operator.engine.lease import Elector, LeaseRecord, LeaseTimes
 from holdfast_operator.reconcile.actions import FINALIZER
@@ -131,3 +132,19 @@ async def test_an_object_that_waits_for_its_finalizer_goes(home: House) -> None:
     await let_go(home.cluster)
 
     assert await home.cluster.get(*ORDERS) is None
+
+
+def test_the_command_says_that_there_is_no_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+
+    assert release.main() == 2
+    assert capsys.readouterr().err.startswith("holdfast operator release: no API server: ")
+
+
+def test_the_command_names_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HOLDFAST_WATCH_NAMESPACES", "shop,No Name")
+
+    assert release.main() == 2
+    assert "HOLDFAST_WATCH_NAMESPACES" in capsys.readouterr().err
