@@ -66,6 +66,10 @@ class ObjectMeta(Part):
     finalizers: tuple[str, ...] = ()
 
 
+UNSEEN = -1
+"""observedGeneration of an object that was just made: what waits by kstatus takes one without any for current."""
+
+
 class Condition(Part):
     """One observation about an object, in the form of every Kubernetes condition."""
 

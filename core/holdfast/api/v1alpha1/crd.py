@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.api.v1alpha1 import GROUP, VERSION
-from holdfast.api.v1alpha1.base import JsonSchema
+from holdfast.api.v1alpha1.base import UNSEEN, JsonSchema
 from holdfast.api.v1alpha1.mtls_policy import MTLSPolicy
 from holdfast.api.v1alpha1.oauth_client import OAuthClient
 
@@ -74,6 +74,10 @@ def _definition(kind: type[OAuthClient] | type[MTLSPolicy]) -> JsonSchema:
 
 def _root(kind: type[OAuthClient] | type[MTLSPolicy]) -> JsonSchema:
     whole = kind.model_json_schema(by_alias=True)
+    parts = {
+        part: _structural(whole["properties"][part], whole["$defs"], f"{kind.KIND}.{part}") for part in ("spec", "status")
+    }
+    parts["status"] |= {"default": {"observedGeneration": UNSEEN}}
     name = {"type": "string", "maxLength": kind.NAME_LENGTH}
     return {
         "description": " ".join(whole["description"].split()),
@@ -84,10 +88,7 @@ def _root(kind: type[OAuthClient] | type[MTLSPolicy]) -> JsonSchema:
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": name}},
         }
-        | {
-            part: _structural(whole["properties"][part], whole["$defs"], f"{kind.KIND}.{part}")
-            for part in ("spec", "status")
-        },
+        | parts,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, Condition, ObjectMeta, Part, map_list, rule, rules
+from holdfast.api.v1alpha1.base import ATOMIC, ATOMIC_MAP, SET, UNSEEN, Condition, ObjectMeta, Part, map_list, rule, rules
 from holdfast.api.v1alpha1.fields import (
     ConfigMapKeyName,
     Duration,
@@ -301,8 +301,8 @@ class LastAccepted(Part):
 class MTLSPolicyStatus(Part):
     """What was observed of the policy."""
 
-    observed_generation: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
-    """metadata.generation that this status was made of."""
+    observed_generation: Annotated[int | None, Field(ge=UNSEEN, json_schema_extra={"format": "int64"})] = None
+    """metadata.generation that this status was made of; -1: nobody has looked yet."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=map_list("type"))] = ()
     """Ready and Accepted; Reconciling and Stalled only while they are true."""
     last_accepted: LastAccepted | None = None

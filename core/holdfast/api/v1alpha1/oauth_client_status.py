@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from holdfast.api.v1alpha1.base import ATOMIC, Condition, Part, map_list
+from holdfast.api.v1alpha1.base import ATOMIC, UNSEEN, Condition, Part, map_list
 from holdfast.api.v1alpha1.effective_policy import EffectivePolicyStatus
 from holdfast.api.v1alpha1.fields import Thumbprint
 
@@ -57,8 +57,8 @@ class EndpointsStatus(Part):
 class OAuthClientStatus(Part):
     """What was observed of the client."""
 
-    observed_generation: Annotated[int | None, Field(ge=0, json_schema_extra={"format": "int64"})] = None
-    """metadata.generation that this status was made of."""
+    observed_generation: Annotated[int | None, Field(ge=UNSEEN, json_schema_extra={"format": "int64"})] = None
+    """metadata.generation that this status was made of; -1: nobody has looked yet."""
     client_id: Annotated[str, Field(max_length=253)] = ""
     """The `client_id` in force."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32, json_schema_extra=map_list("type"))] = ()
