@@ -11,6 +11,7 @@ from typing import Any
 import celpy
 import yaml
 from celpy.adapter import json_to_cel
+from celpy.evaluation import CELEvalError
 from lupa.lua51 import LuaRuntime  # the Lua that Argo CD embeds is 5.1
 
 GITOPS = Path(__file__).parents[2] / "manifests" / "gitops"
@@ -55,7 +56,7 @@ def flux(obj: Object) -> str:
     for name, word in (("inProgress", "InProgress"), ("failed", "Failed"), ("current", "Current")):
         try:
             holds = found[name].evaluate({member: json_to_cel(value) for member, value in obj.items()})
-        except celpy.CELEvalError:
+        except CELEvalError:
             return "InProgress"
         if holds:
             return word
