@@ -27,7 +27,7 @@ CERT_MANAGER_KINDS = ("certificates", "certificaterequests", "issuers", "cluster
 
 @pytest.fixture(scope="module")
 def cluster(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    with LocalCluster.start(tmp_path_factory.mktemp("hostage")) as running:
+    with LocalCluster.start(tmp_path_factory.mktemp("hostage"), values={"operator.releaseAfter": "3"}) as running:
         yield running
 
 
