@@ -12,8 +12,8 @@ from holdfast_operator.reconcile.policies import PolicyInForce
 from holdfast_operator.reconcile.ports import ClusterReads, Kind
 from holdfast_operator.reconcile.settings import ReconcileSettings
 
-STEP = 50
-"""Clients that are looked at without a pause; some milliseconds where each of them is new."""
+TURN = 0.005
+"""Seconds of work after which others have their turn: thousands of clients that are known, some twenty that are new."""
 
 
 class Counting:
@@ -31,11 +31,11 @@ class Counting:
         async with self._busy:
             if self._covered < mine:
                 await self._take()
-            for step, found in enumerate(self._census.count(policy, policies, namespaces)):
+            turn = _Turn()
+            for found in self._census.count(policy, policies, namespaces):
                 if found is not None:
                     return found
-                if step % STEP == STEP - 1:
-                    await asyncio.sleep(0)
+                await turn.taken()
         raise AssertionError("a count ends with what was counted")
 
     def forget(self, policy: str) -> None:
@@ -45,9 +45,23 @@ class Counting:
     async def _take(self) -> None:
         covers = self._asked
         left = self._census.places
-        for step, client in enumerate(await self._cluster.list(Kind.OAUTH_CLIENT)):
+        turn = _Turn()
+        for client in await self._cluster.list(Kind.OAUTH_CLIENT):
             left.discard(self._census.take(client))
-            if step % STEP == STEP - 1:
-                await asyncio.sleep(0)
+            await turn.taken()
         self._census.leave(left)
         self._covered = covers
+
+
+class _Turn:
+    """How long this task has been at work without a pause."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+
+    async def taken(self) -> None:
+        """Called after each small piece of work."""
+        if self._now() - self._began >= TURN:
+            await asyncio.sleep(0)
+            self._began = self._now()
