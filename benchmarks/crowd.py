@@ -133,11 +133,25 @@ class Crowd:
         """Watch from a resourceVersion until each was seen Ready; seconds that it took. Raises TimeoutError."""
         started, waiting = time.monotonic(), {(m.namespace.encode(), m.name.encode()) for m in crowd}
         async with asyncio.timeout(seconds):
-            while waiting:
-                since = await self._watch(since, waiting, certificates)
+            await self._watch(since, waiting, certificates)
+            while waiting:  # the watch has ended, and its resourceVersion may be too old for another
+                await self._watch(await self._list(waiting, certificates), waiting, certificates)
         return time.monotonic() - started
 
-    async def _watch(self, since: str, waiting: set[tuple[bytes, bytes]], certificates: bool) -> str:
+    async def _list(self, waiting: set[tuple[bytes, bytes]], certificates: bool) -> str:
+        """Note who is Ready by now; answers the resourceVersion to watch from."""
+        query: dict[str, str] = {"limit": "500"}
+        while True:
+            page = (await self.http.get(self._kind(certificates), params=query)).json()
+            for item in page["items"]:
+                _note(json.dumps(item, sort_keys=True, separators=(",", ":")).encode(), waiting)
+            following = page["metadata"].get("continue")
+            if not following:
+                version: str = page["metadata"]["resourceVersion"]
+                return version
+            query["continue"] = following
+
+    async def _watch(self, since: str, waiting: set[tuple[bytes, bytes]], certificates: bool) -> None:
         query = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": "280"}
         async with self.http.stream("GET", self._kind(certificates), params=query, timeout=300) as answer:
             rest = b""
@@ -147,7 +161,6 @@ class Crowd:
                     _note(line, waiting)
                 if not waiting:
                     break
-        return since
 
     def _kind(self, certificates: bool) -> str:
         return f"{_CERTIFICATES}/certificates" if certificates else f"{_CLIENTS}/oauthclients"

@@ -89,6 +89,7 @@ def apiserver(binary: Path, pki: Path, audit_policy: Path, audit_log: Path, port
         f"--audit-policy-file={audit_policy}",
         f"--audit-log-path={audit_log}",
         "--audit-log-mode=blocking",  # a request that was answered is in the log
+        "--audit-log-maxsize=100000",  # MiB: one file, of which readers remember where they were
     ]
 
 
