@@ -205,6 +205,17 @@ async def test_a_new_ca_or_endpoint_changes_all_of_them(home: House) -> None:
     assert (data["issuer"], data["ca.crt"]) == ("https://new.test", (NEXT.pem + ROOT.pem).decode())
 
 
+async def test_many_namespaces_with_many_clients_cost_one_write_each_and_none_afterwards(home: House) -> None:
+    keys = [Key(Kind.CONFIG_MAP, f"team-{n}", "holdfast") for n in range(40)]
+    for key in keys:
+        await home.write(f"{key.namespace}.yaml", *(manifest(name, key.namespace) for name in ("a", "b", "c")))
+
+    first = [await home.reconciler.reconcile(key) for key in keys]
+    again = [await home.reconciler.reconcile(key) for key in keys]
+
+    assert [sum(o.wrote for o in outcomes) for outcomes in (first, again)] == [len(keys), 0]
+
+
 async def test_a_ca_that_cannot_be_read_yet_is_waited_for(home: House) -> None:
     (home.root / "server-ca.crt").write_bytes(b"half a fi")
     home.reconciler = Reconciler(home.cluster, home.line, home.reconciler.settings, home.clock)
