@@ -30,7 +30,7 @@ from holdfast_operator.converge.reconciler import Reconciler
 from holdfast_operator.converge.stores import Stores
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.leadership import Leadership
-from holdfast_operator.engine.lease import Elector
+from holdfast_operator.engine.lease import Elector, WentBack
 from holdfast_operator.metrics import Metrics
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import Kind, Object
@@ -72,14 +72,14 @@ def main() -> int:
     except (NotConfigured, OSError) as error:
         print(f"holdfast operator: {error}", file=sys.stderr)
         return 2
-    except WatchesEnded as error:
+    except (WatchesEnded, WentBack) as error:  # started anew, it remembers nothing
         print(f"holdfast operator: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT. Raises NotConfigured, OSError (the ops listener), WatchesEnded."""
+    """Work until SIGTERM or SIGINT. Raises NotConfigured, OSError (the ops listener), WatchesEnded, WentBack."""
     stopping = stop_on_signals()
     async with AsyncExitStack() as running:
         parts = await _build(settings, running)
@@ -126,6 +126,7 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         system_clock,
     )
     metrics = Metrics()
+    reconciler.drifts.on_correction = metrics.drift_corrected
     holders = Holders(reconciler.settings.guarded_issuers)
     approver = _approver(settings, reconciler, holders, metrics)
     stores = Stores(mirror, reconciler)

@@ -37,6 +37,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._drift = Counter(
+            "holdfast_operator_drift_corrected",
+            "What others had changed or deleted and was put right, by kind.",
+            ["kind"],
+            registry=self._registry,
+        )
+
     def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """Show a value that is asked for when it is read."""
         Gauge(name, meaning, registry=self._registry).set_function(value)
@@ -49,6 +56,10 @@ class Metrics:
     def decided(self, decision: str, reason: str) -> None:
         """A CertificateRequest was approved or denied."""
         self._certificate_requests.labels(decision, reason).inc()
+
+    def drift_corrected(self, kind: str) -> None:
+        """Something that others had changed was put right."""
+        self._drift.labels(kind).inc()
 
     def event(self, kind: str) -> None:
         """A watch brought an event."""

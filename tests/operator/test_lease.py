@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from holdfast_operator.engine.lease import Elector, LeaseRecord, LeaseTimes
+from holdfast_operator.engine.lease import Elector, LeaseRecord, LeaseTimes, WentBack
 from holdfast_operator.reconcile.ports import ClusterUnavailable, Conflict
 from tests.operator.virtual_time import run
 
@@ -171,5 +171,34 @@ def test_of_several_contenders_one_leads(contenders: int) -> None:
         assert [e.leading for e in all_of_them].count(True) == 1
         for task in tasks:
             task.cancel()
+
+    run(main)
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["the holder", "who waits"])
+def test_a_cluster_that_is_an_earlier_one_is_noticed_by_its_lease(leads: bool) -> None:
+    """Nothing that this process remembers of it can be trusted: it ends, and begins anew without memory."""
+
+    async def main() -> None:
+        store = SharedLease()
+        holder, waiting = elector(store, "a"), elector(store, "b")
+        task = await holding(holder)
+        await asyncio.sleep(10)
+        backup = store.record
+        contending = asyncio.create_task(waiting.contend())
+        await asyncio.sleep(60)
+
+        store.record, store._version = backup, int(backup.version or 0) if backup else 0
+        done, left = await asyncio.wait([task, contending], return_when=asyncio.FIRST_COMPLETED)
+
+        assert {type(each.exception()) for each in done} == {WentBack}
+        if leads:
+            with pytest.raises(WentBack, match="a backup of the cluster was restored"):
+                await task
+        else:
+            with pytest.raises(WentBack):
+                await contending
+        for each in left:
+            each.cancel()
 
     run(main)

@@ -14,10 +14,12 @@ from holdfast.policy.model import EffectivePolicy, RevocationMode
 from holdfast.policy.resolve import denied_thumbprints
 from holdfast.registry.digest import denials_digest
 from holdfast.registry.port import RegistrationRefused
+from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
+from holdfast_operator.reconcile.drift import Drift, DriftKind
 from holdfast_operator.reconcile.policies import PolicyInForce, in_force
-from holdfast_operator.reconcile.ports import Cluster, Kind
+from holdfast_operator.reconcile.ports import Cluster, Kind, Object
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +27,10 @@ log = logging.getLogger(__name__)
 class Denials:
     """One for each registry writer."""
 
-    def __init__(self, cluster: Cluster, config_maps: PolicyConfigMaps, registry: FencedRegistry) -> None:
-        self._cluster, self._config_maps, self._registry = cluster, config_maps, registry
+    def __init__(self, cluster: Cluster, config_maps: PolicyConfigMaps, registry: FencedRegistry, drifts: Drifts) -> None:
+        self._cluster, self._config_maps, self._registry, self._drifts = cluster, config_maps, registry, drifts
+        self._left: tuple[str, str] | None = None
+        """Which registry was left with which denials."""
         self._writing = asyncio.Lock()  # of two at once, the one that read earlier would write later
         self._read: dict[str, tuple[bytes, ...]] = {}
         self._leaving: dict[str, tuple[bytes, ...]] = {}
@@ -66,16 +70,30 @@ class Denials:
             policies = [in_force(obj, config_maps) for obj in listed]
             thumbprints = denied_thumbprints(p.policy for p in policies if p.policy is not None)
             lists = self._united(policies)
-            held = (await self._registry.describe()).denials
+            described = await self._registry.describe()
+            held = described.denials
             if lists is None and held:
                 log.warning("CRLs stay as the registry has them until those of every policy can be read")
                 return await self._registry.put_denied_thumbprints(thumbprints)
             lists = lists or ()
-            if held == denials_digest(thumbprints, lists):
+            wanted = (described.instance, denials_digest(thumbprints, lists))
+            before, self._left = self._left, wanted
+            if held == wanted[1]:
                 return False
             self._served.clear()
             await self._registry.put_denials(thumbprints, lists)
+            if before == wanted:
+                await self._tell(policies, listed)
             return True
+
+    async def _tell(self, policies: Iterable[PolicyInForce], listed: Iterable[Object]) -> None:
+        """Somebody else had changed what the registry denies."""
+        message = "what the authorization server denies had been changed by another writer: it is what policies say again"
+        denying = {p.name for p in policies if p.lists or (p.policy is not None and p.policy.denied_thumbprints)}
+        self._drifts.count(DriftKind.DENIALS)
+        log.warning(message)
+        for obj in (obj for obj in listed if obj["metadata"]["name"] in denying):
+            await self._drifts.record(Kind.MTLS_POLICY, obj, Drift(DriftKind.DENIALS, message))
 
     def _united(self, policies: Iterable[PolicyInForce]) -> tuple[bytes, ...] | None:
         """None: a policy's cannot be read now, and this process never read them."""

@@ -11,6 +11,8 @@ from typing import assert_never
 from holdfast.registry.port import RefusalReason, RegistrationRefused, RegistryUnavailable, StaleGeneration
 from holdfast_operator.converge.denials import Denials
 from holdfast_operator.converge.fenced_registry import FencedRegistry
+from holdfast_operator.converge.mirror import Mirror
+from holdfast_operator.converge.shelf import place_of
 from holdfast_operator.reconcile.actions import (
     FINALIZER,
     Action,
@@ -96,6 +98,10 @@ class Execution:
         except RegistryUnavailable as error:
             return replace(observed, registry=RegistryUnreachable(message=str(error), retry_after=error.retry_after))
         except StaleGeneration as error:
+            # Nobody but us has this term: what we know is old, or another has written as if it were us.
+            if isinstance(self._cluster, Mirror):
+                await self._cluster.look_again(Kind.OAUTH_CLIENT, place_of(observed.client))
+            self._registry.abandon_term()
             raise Conflict(str(error)) from error
         except RegistrationRefused as refusal:
             return self._refused(action, refusal, observed, observed.registry)

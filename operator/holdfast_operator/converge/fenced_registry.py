@@ -179,7 +179,7 @@ class FencedRegistry:
             except StaleTerm:
                 if self._term == term:  # else another pass has opened the next one already
                     self._term = None
-                if (await self.describe()).term > term:
+                if (await self.describe()).term > (self._term or term):
                     raise
                 return await write(await self.open())
         finally:

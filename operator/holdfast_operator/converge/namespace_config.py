@@ -7,9 +7,11 @@ Owns its reads and writes, and knowing when all of them have to change. Decides 
 import logging
 
 from holdfast.api.v1alpha1.conditions import Reason
+from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.outcome import Outcome
 from holdfast_operator.converge.server_ca import ServerCa
+from holdfast_operator.reconcile.drift import Drift, DriftKind
 from holdfast_operator.reconcile.namespace_config import Remove, ServerConfig, Write, config_map, judge
 from holdfast_operator.reconcile.permission import on
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
@@ -27,9 +29,12 @@ PERMISSIONS = (
 class NamespaceConfigs:
     """`name`: of the ConfigMap in each namespace."""
 
-    def __init__(self, cluster: Cluster, registry: FencedRegistry, server_ca: ServerCa, name: str) -> None:
+    def __init__(self, cluster: Cluster, registry: FencedRegistry, server_ca: ServerCa, name: str, drifts: Drifts) -> None:
         self._cluster, self._registry, self._server_ca, self._name = cluster, registry, server_ca, name
+        self._drifts = drifts
         self._told: dict[str, str] = {}
+        self._left: dict[str, int] = {}
+        """What each namespace's was last seen to say, where that was right: to have to write it again is another's doing."""
         self._last: ServerConfig | None = None
 
     async def changed(self) -> bool:
@@ -37,6 +42,10 @@ class NamespaceConfigs:
         now, before = await self._config(), self._last
         self._last = now or before
         return before is not None and now is not None and before != now
+
+    def forget(self) -> None:
+        """Others may have written meanwhile."""
+        self._left.clear()
 
     async def over(self, namespace: str) -> Outcome:
         """One pass over one namespace. Raises ClusterError, RegistryUnavailable."""
@@ -50,8 +59,11 @@ class NamespaceConfigs:
         return await self._carry_out(namespace, live, wanted)
 
     async def _carry_out(self, namespace: str, live: Object | None, wanted: Object | None) -> Outcome:
+        left = self._left.pop(namespace, None)
         match judge(live, wanted):
             case None:
+                if wanted is not None:
+                    self._left[namespace] = _content(wanted)
                 return Outcome(gone=wanted is None)
             case Write(intent):
                 if live is None and await self._ends(namespace):
@@ -64,6 +76,10 @@ class NamespaceConfigs:
                 await self._tell(namespace, live)
                 return Outcome()
         self._told.pop(namespace, None)
+        if wanted is not None and left == _content(wanted):
+            found = "deleted" if live is None else "changed"
+            message = f"the ConfigMap {self._name} had been {found}: it says where the server is again"
+            await self._drifts.tell(Kind.CONFIG_MAP, live or wanted, Drift(DriftKind.CONFIG_MAP, message))
         return Outcome(gone=wanted is None, wrote=True)
 
     async def _config(self) -> ServerConfig | None:
@@ -92,3 +108,7 @@ class NamespaceConfigs:
         await self._cluster.record_event(
             Kind.CONFIG_MAP, live, warning=True, reason=Reason.CONFIG_MAP_TAKEN, message=message
         )
+
+
+def _content(config_map: Object) -> int:
+    return hash(tuple(sorted(config_map["data"].items())))

@@ -7,6 +7,7 @@ from holdfast.clock import Clock
 from holdfast.registry.port import RegistrationRefused, RegistryUnavailable
 from holdfast_operator.converge.counting import Counting
 from holdfast_operator.converge.denials import Denials
+from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.converge.namespaces import labels_of_namespaces
 from holdfast_operator.converge.outcome import Outcome
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
@@ -22,9 +23,16 @@ class PolicyPass:
     """Everything that makes the status of one policy true."""
 
     def __init__(
-        self, cluster: Cluster, config_maps: PolicyConfigMaps, denials: Denials, settings: ReconcileSettings, clock: Clock
+        self,
+        cluster: Cluster,
+        config_maps: PolicyConfigMaps,
+        denials: Denials,
+        settings: ReconcileSettings,
+        clock: Clock,
+        drifts: Drifts,
     ) -> None:
         self._cluster, self._config_maps, self._denials, self._clock = cluster, config_maps, denials, clock
+        self._drifts = drifts
         self._counting = Counting(cluster, settings)
 
     async def over(self, name: str) -> Outcome:
@@ -38,7 +46,7 @@ class PolicyPass:
         observed = ObservedPolicy(
             policy=policy, found=found, count=count, now=self._clock(), denials_pending=str(away or "")
         )
-        wrote = await write_status(self._cluster, Kind.MTLS_POLICY, policy, plan_policy(observed)) or wrote
+        wrote = await write_status(self._cluster, Kind.MTLS_POLICY, policy, plan_policy(observed), self._drifts) or wrote
         return Outcome(wrote=wrote, retry=away is not None, requeue_after=away.retry_after if away else None)
 
     async def _judge(self, policy: Object) -> tuple[PolicyInForce, Count]:

@@ -12,6 +12,7 @@ from holdfast.oauth.client_metadata import DeletionPolicy
 from holdfast.registry.port import Registry
 from holdfast.registry.records import ClientSummary, RegistryDescription, StoredClient
 from holdfast_operator.converge.denials import Denials
+from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.converge.execution import Execution
 from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.mirror import Mirror
@@ -24,6 +25,7 @@ from holdfast_operator.converge.server_ca import ServerCa
 from holdfast_operator.converge.shared_anchors import SharedAnchors
 from holdfast_operator.converge.sweeping import Sweep
 from holdfast_operator.converge.telling import record, write_status
+from holdfast_operator.reconcile.drift import drift_corrected_by
 from holdfast_operator.reconcile.names import client_id_of
 from holdfast_operator.reconcile.observed import Observed, RegistryUnreachable
 from holdfast_operator.reconcile.plan import plan
@@ -47,14 +49,15 @@ class Reconciler:
         self._registry = FencedRegistry(registry, self.settings.holder, self.settings.registry_age)
         self._shared = SharedAnchors(cluster, clock, self.settings.shared_anchors_age)
         self._config_maps = PolicyConfigMaps(cluster, clock, self.settings.config_map_age)
-        denials = Denials(cluster, self._config_maps, self._registry)
+        self.drifts = Drifts(cluster)
+        denials = Denials(cluster, self._config_maps, self._registry, self.drifts)
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._registered: dict[Key, StoredClient] = {}
         self._digests: dict[Key, str] = {}
         self._execution = Execution(cluster, self._registry, denials)
-        self._policies = PolicyPass(cluster, self._config_maps, denials, self.settings, clock)
+        self._policies = PolicyPass(cluster, self._config_maps, denials, self.settings, clock, self.drifts)
         ca = ServerCa(self.settings.server_ca_file)
-        self._configs = NamespaceConfigs(cluster, self._registry, ca, self.settings.config_map_name)
+        self._configs = NamespaceConfigs(cluster, self._registry, ca, self.settings.config_map_name, self.drifts)
         self._sweep = Sweep(
             cluster,
             self._registry,
@@ -64,6 +67,7 @@ class Reconciler:
             digests=self._digests,
             write=self.reconcile,
             is_there=self._is_there,
+            drifts=self.drifts,
         )
 
     @property
@@ -87,6 +91,8 @@ class Reconciler:
     def abandon_term(self) -> None:
         """Called when leadership begins: the next write opens a term above all earlier ones."""
         self._registry.abandon_term()
+        self.drifts.forget()
+        self._configs.forget()
 
     def config_map_changed(self, namespace: str, name: str) -> None:
         """Called with each event of a ConfigMap, before the keys that it concerns are looked at."""
@@ -150,13 +156,16 @@ class Reconciler:
             if not planned.actions:
                 break
             wrote = True
+            drift = drift_corrected_by(planned.actions[0], observed)
             after = await self._execution.execute(planned.actions[0], observed)
+            if drift is not None:
+                await self.drifts.tell(Kind.OAUTH_CLIENT, observed.client, drift)
             if after is None:
                 await record(self.cluster, Kind.OAUTH_CLIENT, observed.client, planned.events)
                 return Outcome(gone=True, wrote=True)
             observed = after
             self._remember(key, observed)
-        wrote = await write_status(self.cluster, Kind.OAUTH_CLIENT, observed.client, planned) or wrote
+        wrote = await write_status(self.cluster, Kind.OAUTH_CLIENT, observed.client, planned, self.drifts) or wrote
         return Outcome(requeue_after=planned.requeue_after, retry=planned.retry, wrote=wrote)
 
     def _remember(self, key: Key, observed: Observed) -> None:

@@ -12,10 +12,12 @@ from holdfast.registry.port import RegistryUnavailable, StaleTerm
 from holdfast.registry.records import ClientSummary
 from holdfast_operator.converge.concurrency import together
 from holdfast_operator.converge.denials import Denials
+from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.converge.fenced_registry import FencedRegistry
 from holdfast_operator.converge.namespaces import labels_of_namespaces
 from holdfast_operator.converge.outcome import SweepResult
 from holdfast_operator.converge.policy_config_maps import PolicyConfigMaps
+from holdfast_operator.reconcile.drift import DriftKind
 from holdfast_operator.reconcile.policies import in_force
 from holdfast_operator.reconcile.ports import Cluster, ClusterUnavailable, Conflict, Key, Kind, Rejected
 from holdfast_operator.reconcile.settings import ReconcileSettings
@@ -44,9 +46,11 @@ class Sweep:
         digests: Mapping[Key, str],
         write: Callable[[Key], Awaitable[object]],
         is_there: Callable[[ClientSummary], Awaitable[bool]],
+        drifts: Drifts,
     ) -> None:
         self._cluster, self._registry, self._config_maps, self._denials = cluster, registry, config_maps, denials
         self._settings, self._digests, self._write, self._is_there = settings, digests, write, is_there
+        self._drifts = drifts
 
     async def run(self) -> SweepResult:
         """Raises ClusterError, RegistryUnavailable, StaleTerm; then nothing is confirmed."""
@@ -57,6 +61,7 @@ class Sweep:
         for orphan in orphans:
             log.info("client %s has no object any more: deleted", orphan.client_id)
             await self._registry.delete(orphan.client_id, orphan.owner.uid)
+            self._drifts.count(DriftKind.ORPHAN)
         for released in await self._without_object(found.released):
             log.info("client %s has no object any more: it goes on as nobody's", released.client_id)
             await self._registry.release(released.client_id, released.owner.uid)

@@ -5,6 +5,7 @@ Owns how both are written, for every kind. Must not decide what they say (`recon
 
 from collections.abc import Iterable
 
+from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.reconcile.actions import Event, Plan
 from holdfast_operator.reconcile.permission import Permission, on
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
@@ -16,14 +17,24 @@ PERMISSIONS = (
 )
 
 
-async def write_status(cluster: Cluster, kind: Kind, obj: Object, planned: Plan) -> bool:
+async def write_status(cluster: Cluster, kind: Kind, obj: Object, planned: Plan, drifts: Drifts) -> bool:
     """Whether there was anything to write. Raises ClusterError."""
-    if planned.status is not None:
-        metadata = {k: obj["metadata"][k] for k in ("namespace", "name") if k in obj["metadata"]}
-        body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "status": planned.status}
-        await cluster.apply_status(kind, body)
+    if planned.status is None:
+        drifts.left(kind, obj)
+    else:
+        await _write(cluster, kind, obj, planned.status, drifts)
     await record(cluster, kind, obj, planned.events)
     return planned.status is not None
+
+
+async def _write(cluster: Cluster, kind: Kind, obj: Object, status: Object, drifts: Drifts) -> None:
+    found = drifts.of_status(kind, obj)
+    drifts.forget_status(kind, obj)  # a write that fails may have been made
+    metadata = {k: obj["metadata"][k] for k in ("namespace", "name") if k in obj["metadata"]}
+    body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "status": status}
+    drifts.left(kind, await cluster.apply_status(kind, body))
+    if found is not None:
+        await drifts.tell(kind, obj, found)
 
 
 async def record(cluster: Cluster, kind: Kind, obj: Object, events: Iterable[Event]) -> None:

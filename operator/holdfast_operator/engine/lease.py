@@ -31,6 +31,10 @@ class LeaseRecord:
     version: str | None
 
 
+class WentBack(Exception):
+    """The cluster is an earlier one, as after a backup was restored: what this process remembers of it may be wrong."""
+
+
 class LeaseStore(Protocol):
     """Where the Lease is kept. Both may raise ClusterUnavailable."""
 
@@ -68,6 +72,7 @@ class Elector:
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
         self._renewed_at = 0.0
+        self._newest = 0
 
     @property
     def leading(self) -> bool:
@@ -75,13 +80,13 @@ class Elector:
         return self._held is not None and _now() - self._renewed_at < self._times.give_up
 
     async def contend(self) -> None:
-        """Wait until the Lease is ours."""
+        """Wait until the Lease is ours. Raises WentBack."""
         while not await self._try():  # noqa: ASYNC110  nothing tells us when a foreign Lease ends
             await asyncio.sleep(self._times.contend * self._jitter(0.8, 1.2))
         log.info("%s holds the Lease", self.identity)
 
     async def hold(self) -> None:
-        """Renew until it is lost: somebody else has it, or it could not be renewed in time."""
+        """Renew until it is lost: somebody else has it, or it could not be renewed in time. Raises WentBack."""
         while self.leading:
             await asyncio.sleep(self._times.renew)
             if not self.leading:
@@ -121,8 +126,16 @@ class Elector:
         return True
 
     def _look(self, current: LeaseRecord | None) -> None:
+        self._check(current)
         if self._seen is None or current is None or current.version != self._seen.version:
             self._seen, self._seen_at = current, _now()
+
+    def _check(self, current: LeaseRecord | None) -> None:
+        """The versions of one object only grow, and the Lease is the one object that everybody reads all the time."""
+        version = _number(current)
+        if 0 < version < self._newest:
+            raise WentBack(f"the Lease is of version {version}, after {self._newest}: a backup of the cluster was restored")
+        self._newest = max(self._newest, version)
 
     def _is_free(self, current: LeaseRecord | None) -> bool:
         if current is None or current.holder is None or current.holder == self.identity:
@@ -142,12 +155,14 @@ class Elector:
             version=None if current is None else current.version,
         )
         self._held, self._renewed_at = await self._store.write(record), started
+        self._check(self._held)
 
     async def _renew(self) -> None:
         assert self._held is not None, "only a holder renews"
         started = _now()
         self._held = await self._store.write(replace(self._held, renewed_at=self._clock()))
         self._renewed_at = started
+        self._check(self._held)
 
     async def _is_still_ours(self) -> bool:
         """After a conflict: somebody wrote to our Lease, which need not mean that it was taken."""
@@ -155,6 +170,7 @@ class Elector:
             current = await self._store.read()
         except ClusterError:
             return True  # nobody knows; the deadline decides
+        self._check(current)
         if current is None or current.holder != self.identity:
             return False
         self._held = current
@@ -163,3 +179,9 @@ class Elector:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _number(record: LeaseRecord | None) -> int:
+    """0: there is none, or it is no number, which tells nothing."""
+    text = "" if record is None else record.version or ""
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -96,13 +96,17 @@ def _times(wanted: Certificate, policy: EffectivePolicy) -> dict[str, str]:
 
 def is_as_intended(intent: Object, live: Object) -> bool:
     """Whether applying the intent would change nothing that we own."""
+    return not differing(intent, live)
+
+
+def differing(intent: Object, live: Object) -> list[str]:
+    """What applying the intent would change: members of the spec, `labels`."""
     wanted, found = intent["spec"], live.get("spec") or {}
     labels = live["metadata"].get("labels") or {}
-    return (
-        all(_same(key, value, found.get(key)) for key, value in wanted.items())
-        and ("literalSubject" in wanted) == bool(found.get("literalSubject"))
-        and intent["metadata"]["labels"].items() <= labels.items()
-    )
+    names = [key for key, value in wanted.items() if not _same(key, value, found.get(key))]
+    if "literalSubject" not in wanted and found.get("literalSubject"):
+        names.append("literalSubject")
+    return names if intent["metadata"]["labels"].items() <= labels.items() else [*names, "labels"]
 
 
 def _same(key: str, wanted: object, found: object) -> bool:

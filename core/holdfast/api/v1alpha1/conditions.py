@@ -232,7 +232,12 @@ class Reason(StrEnum):
         "The client is not registered because it is not accepted; an earlier registration was removed.",
     )
 
-    # Events of ConfigMaps.
+    # Events alone.
+    DRIFT_CORRECTED = (
+        "DriftCorrected",
+        "Another writer had changed or deleted what Holdfast keeps of the object: the registration, the Certificate, the "
+        "ConfigMap, the status, what policies deny. The message says what; it is as it should be again.",
+    )
     CONFIG_MAP_TAKEN = (
         "ConfigMapTaken",
         "A ConfigMap has the name of the one by which a namespace's applications find the server, and is not Holdfast's.",
