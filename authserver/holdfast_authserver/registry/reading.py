@@ -18,7 +18,7 @@ from holdfast_authserver.registry.snapshot import ClientChange
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms
 
 _LOG = logging.getLogger(__name__)
-_PAGE = 500  # rows in memory at once
+_PAGE = 100  # rows in memory at once
 
 
 @dataclass(frozen=True, slots=True)
