@@ -98,7 +98,9 @@ async def run(clients: int, reviews: int, root: Path) -> list[Figure]:
         crowd = Crowd(cluster.plane)
         many = crowds.members("many", clients)
         await crowd.prepare(many, Authority.root("CN=many"))
+        since = await crowd.resource_version()
         say(f"{clients} clients written in {await crowd.create(many, crowds.own_certificate):.0f} s")
+        say(f"all of them Ready {await crowd.until_ready(many, since, 1200):.0f} s later")
         found = await Reviews(cluster, crowd, reviews).figures(clients)
         await crowd.http.aclose()
     return found

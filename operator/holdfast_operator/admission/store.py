@@ -5,7 +5,7 @@ has to be so now. Neighbours: `claimants` and `ruling` hold, `review` asks.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from holdfast.clock import Clock
@@ -19,6 +19,9 @@ from holdfast_operator.reconcile.settings import ReconcileSettings
 FOLLOWED = (Kind.NAMESPACE, Kind.MTLS_POLICY, Kind.OAUTH_CLIENT)
 """Kinds that are watched. ConfigMaps are read when one is needed."""
 
+_A_TURN = 100
+"""Clients that are taken in before the event loop does something else: some milliseconds."""
+
 Place = tuple[str, str]
 
 
@@ -31,10 +34,13 @@ class Store:
         self.listed = False
         """Whether everything was listed once. Before that, what is not known says nothing."""
         self._namespaces: dict[str, dict[str, str]] = {}
+        self._touched: set[Key] = set()
         self._reads, self._settings, self._clock = reads, settings, clock
 
     def observe(self, kind: Kind, obj: Object, *, deleted: bool = False) -> None:
         """One object, as an event shows it."""
+        if kind is Kind.OAUTH_CLIENT:
+            self._touched.add(key_of(obj))
         match kind:
             case Kind.NAMESPACE if deleted:
                 self._namespaces.pop(obj["metadata"]["name"], None)
@@ -56,6 +62,8 @@ class Store:
         self.listed = True
 
     async def _list(self, kind: Kind) -> None:
+        if kind is Kind.OAUTH_CLIENT:
+            self._touched.clear()
         objects = await self._reads.list(kind)
         match kind:
             case Kind.NAMESPACE:
@@ -63,10 +71,18 @@ class Store:
             case Kind.MTLS_POLICY:
                 self.policies.replace(objects)
             case _:
-                for gone in self.claimants.keys() - {key_of(o) for o in objects}:
-                    self.claimants.drop(gone)
-                for obj in objects:
-                    self.claimants.put(claimant_of(obj))
+                await self._take_in(objects)
+
+    async def _take_in(self, clients: Sequence[Object]) -> None:
+        """But for those that an event has shown since the listing began: it may be newer. Thousands take a while, so reviews
+        have their turn in between."""
+        for gone in self.claimants.keys() - {key_of(client) for client in clients} - self._touched:
+            self.claimants.drop(gone)
+        for number, client in enumerate(clients):
+            if key_of(client) not in self._touched:
+                self.claimants.put(claimant_of(client))
+            if number % _A_TURN == 0:
+                await asyncio.sleep(0)
 
     async def read_again(self, keys: Iterable[Key]) -> None:
         """Have these, and the sources of policies, as they are now. Raises ClusterUnavailable."""

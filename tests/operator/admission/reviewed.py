@@ -25,29 +25,32 @@ class Line:
         self.cluster = cluster
         self.cut = False
         self.asked = asyncio.Event()
+        self._held: Kind | None = None
         self._open = asyncio.Event()
         self._open.set()
 
-    def hold(self) -> None:
-        """Who asks waits from now on."""
+    def hold(self, kind: Kind | None = None) -> None:
+        """Who asks waits from now on; with `kind`, only who asks for that."""
+        self._held = kind
         self.asked.clear()
         self._open.clear()
 
     def let_go(self) -> None:
         self._open.set()
 
-    async def _pass(self) -> None:
-        self.asked.set()
-        await self._open.wait()
+    async def _pass(self, kind: Kind) -> None:
+        if self._held in (None, kind):
+            self.asked.set()
+            await self._open.wait()
         if self.cut:
             raise ClusterUnavailable("connection refused")
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        await self._pass()
+        await self._pass(kind)
         return await self.cluster.get(kind, namespace, name)
 
     async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        await self._pass()
+        await self._pass(kind)
         return await self.cluster.list(kind, namespace, labels)
 
 

@@ -1,5 +1,6 @@
 """From a review to an answer: what always passes, what a refusal rests on, and what an update is refused for."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,19 @@ async def test_an_event_is_enough_for_what_it_shows(injector: Injector) -> None:
         injector.store.observe(Kind.MTLS_POLICY, found)
 
     assert (await injector.asks(TOO_LONG)).answer.refusal == SAID
+
+
+async def test_what_an_event_shows_while_a_listing_is_under_way_is_not_taken_back_by_it(injector: Injector) -> None:
+    injector.line.hold(Kind.OAUTH_CLIENT)
+    listing = asyncio.create_task(injector.store.list_all())
+    await injector.line.asked.wait()
+
+    injector.store.observe(Kind.OAUTH_CLIENT, manifest("new"))  # made after the listing that is still on its way
+    injector.line.let_go()
+    await listing
+
+    (known,) = injector.store.claimants.keys()
+    assert known.name == "new"
 
 
 # While nobody can be asked.
