@@ -269,6 +269,44 @@ def test_a_request_that_only_looks_like_the_one_before_is_not_registered(spec: O
     assert registered(settled(world)) == [second.certificate.x5t_s256]
 
 
+def saying(world: Observed, issued: Issued) -> Observed:
+    """cert-manager says of its Secret that this is in it."""
+    (live,) = world.certificates
+    certificate = issued.certificate
+    times = {"notBefore": certificate.not_before, "notAfter": certificate.not_after}
+    written = {member: at.strftime("%Y-%m-%dT%H:%M:%SZ") for member, at in times.items()}
+    return replace(world, certificates=({**live, "status": {**live["status"], **written}},))
+
+
+def test_a_request_that_was_put_in_the_place_of_the_current_one_is_not_registered() -> None:
+    """Who may delete and create requests can have one signed that looks like it, at another time."""
+    first, forged = leaf(), leaf(not_after=NOW + timedelta(days=31))
+    world = settled(saying(holding(begun(), first), first))
+
+    world, planned, done = converge(replace(world, requests=(request_of(forged, 1),)))
+
+    assert (done, planned.status) == ([], None)
+    assert registered(world) == [first.certificate.x5t_s256]
+
+
+def test_until_the_times_follow_the_revision_nothing_changes_and_then_all_of_it() -> None:
+    first, second = leaf(), leaf(not_after=NOW + timedelta(days=31))
+    world = settled(saying(holding(begun(), first), first))
+
+    between, planned, done = converge(saying(holding(world, first, second), first))
+    assert (done, planned.status) == ([], None)
+
+    assert registered(settled(saying(between, second))) == [c.certificate.x5t_s256 for c in (second, first)]
+
+
+def test_the_first_one_waits_for_the_times_as_well() -> None:
+    first = leaf()
+    world = settled(saying(holding(begun(), first), leaf(not_after=NOW + timedelta(days=31))))
+    assert condition_of(world.client["status"], "Ready") == ("False", "CertificatePending")
+
+    assert registered(settled(saying(world, first))) == [first.certificate.x5t_s256]
+
+
 def test_what_is_registered_does_not_hang_on_the_pass_that_did_it() -> None:
     """Another process plans the same from the same world: nothing is kept in memory."""
     first, second = leaf(), leaf()

@@ -36,6 +36,7 @@ from holdfast_operator.reconcile.issued import (
     Issued,
     condition,
     current_request,
+    is_in_the_secret,
     issued_at,
     moment,
     previous_request,
@@ -48,7 +49,7 @@ from holdfast_operator.reconcile.observed import Observed
 from holdfast_operator.reconcile.open_names import open_names
 from holdfast_operator.reconcile.own_keys import judge_own_keys
 from holdfast_operator.reconcile.ports import Kind, Object
-from holdfast_operator.reconcile.publishing import Leaf, first_end, rotation, told
+from holdfast_operator.reconcile.publishing import Leaf, first_end, is_published, rotation, told
 from holdfast_operator.reconcile.registration import is_of_this_life, own_record
 from holdfast_operator.reconcile.request import ClientRequest
 
@@ -234,6 +235,8 @@ def _published(
     """The certificate is what the client is known by, and so is for a while the one that it has replaced."""
     stored = own_record(observed)
     registered = stored.metadata.jwks if stored is not None and is_of_this_life(stored, observed.client) else None
+    if not is_in_the_secret(live, issued.leaf):
+        return _unconfirmed(registered or ())
     previous = previous_request(live, current, observed.requests)
     try:
         keys = rotation(observed, request, policy).published(
@@ -250,6 +253,16 @@ def _published(
         keys=keys,
         requeue_after=(min(ends) - observed.now).total_seconds(),
     )
+
+
+def _unconfirmed(registered: tuple[Jwk, ...]) -> CertificateVerdict:
+    """What is registered goes on until cert-manager says that this is what it has put into the Secret."""
+    published = tuple(key for key in registered if is_published(key))
+    if not published:
+        pending = waiting(Reason.CERTIFICATE_PENDING, "cert-manager has not said yet what is in the Secret")
+        return CertificateVerdict(finding=pending, requeue_after=PENDING_LIMIT)
+    issued = fine(Reason.CERTIFICATE_ISSUED, f"the certificate is issued and valid{told(published)}")
+    return CertificateVerdict(finding=issued, keys=published, requeue_after=PENDING_LIMIT)
 
 
 def _leaf(request: Object, issued: Issued) -> Leaf:

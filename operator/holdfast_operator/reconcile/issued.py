@@ -69,6 +69,17 @@ def _asked(request: Object) -> tuple[object, object]:
     return spec.get("username"), spec.get("issuerRef")
 
 
+def is_in_the_secret(certificate: Object, leaf: Certificate) -> bool:
+    """Whether cert-manager says of its Secret what is true of this leaf: when it begins and when it ends.
+
+    It says so a moment after the revision. Who may delete and create requests could put another in the place of one, but
+    the issuer gives it times of its own.
+    """
+    said = certificate.get("status") or {}
+    times = {"notBefore": leaf.not_before, "notAfter": leaf.not_after}
+    return all(member not in said or moment(said[member]) == at for member, at in times.items())
+
+
 def revision_of(request: Object) -> int:
     """Of the Certificate, 0 where the request does not say."""
     written = str((request["metadata"].get("annotations") or {}).get(REVISION))

@@ -51,7 +51,7 @@ class Rotation:
     def published(self, newest: Leaf, previous: Leaf | None, registered: Iterable[Jwk]) -> tuple[Jwk, ...]:
         """What to register, the newest first. `registered`: the keys of the registration as it is. Raises JwkError."""
         current = newest.key()
-        ours = [key for key in registered if isinstance(key.to_json().get(REVISION), int)]
+        ours = [key for key in registered if is_published(key)]
         followed = [key for key in ours if key.kid != current.kid and _is_followed(key, newest)]
         former = [_ending(key, self.now + self.overlap) for key in followed]
         if not ours and previous is not None:
@@ -63,6 +63,11 @@ class Rotation:
         certificate = key.certificate
         lasts = self.beyond_end or (certificate is not None and self.now < certificate.not_after)
         return lasts and key.counts_at(self.now)
+
+
+def is_published(key: Jwk) -> bool:
+    """Whether it was made of a certificate here, and not named by the client."""
+    return isinstance(key.to_json().get(REVISION), int)
 
 
 def rotation(observed: Observed, request: ClientRequest, policy: EffectivePolicy) -> Rotation:
