@@ -46,6 +46,7 @@ class SqliteDatabase:
         self._traces: sqlite_file.Traces | None = None
         self._witness: sqlite_file.Witness | None = None
         self._closed = False
+        self._transactions: set[asyncio.Future[None]] = set()
 
     @property
     def name(self) -> str:
@@ -78,16 +79,28 @@ class SqliteDatabase:
     @asynccontextmanager
     async def write(self, *, alone: bool = True) -> AsyncIterator[AsyncConnection]:
         """A transaction that no other writer is in, since SQLite has one at a time. Raises DatabaseUnavailable."""
-        self._check_open()
-        async with _transaction(self._writer) as connection:
+        async with self._transaction(self._writer) as connection:
             yield connection
 
     @asynccontextmanager
     async def read(self, *, seconds: float = 8) -> AsyncIterator[AsyncConnection]:
         """One consistent picture; a local file needs no bound. Raises DatabaseUnavailable."""
-        self._check_open()
-        async with _transaction(self._reader) as connection:
+        async with self._transaction(self._reader) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        self._check_open()
+        ended = asyncio.get_running_loop().create_future()
+        self._transactions.add(ended)
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise unavailable(error) from error
+        finally:
+            self._transactions.discard(ended)
+            ended.set_result(None)
 
     async def changed(self) -> bool:
         """Whether anybody, in any process, has committed since the last look. Raises FileLost, DatabaseUnavailable."""
@@ -135,6 +148,9 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Ends every connection; those of a lost file as well."""
         self._closed = True
+        # An engine that is disposed of forgets who has a connection of it, and that one would never be closed.
+        while self._transactions:
+            await asyncio.wait(self._transactions)
         if self._watcher is not None:
             await self._watcher.close()
             self._watcher = None
@@ -143,15 +159,6 @@ class SqliteDatabase:
         if self._witness is not None:
             self._witness.close()
             self._witness = None
-
-
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    try:
-        async with engine.begin() as connection:
-            yield connection
-    except DBAPIError as error:
-        raise unavailable(error) from error
 
 
 def unavailable(error: DBAPIError) -> DatabaseUnavailable:
