@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> float:
+async def until(holds: Callable[[], bool], seconds: float = 30.0) -> float:
     """Ask again and again; answers how long it took. Fails when it never happens."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
