@@ -1,8 +1,8 @@
 """Writes every generated file from its one source, or says which are stale: CRDs, pages, and the chart's part.
 
 Owns: which files exist and where they lie. What is in them comes from `holdfast.api.v1alpha1` (CRDs), `tools.reference`,
-`tools.settings_reference` and `tools.conformance` (pages), `tools.operator_roles` (the chart's rules for the operator), and
-`tools.generate_install` (chart and install manifests).
+`tools.settings_reference`, `tools.conformance` and `tools.troubleshooting` (pages), `tools.operator_roles` (the chart's
+rules for the operator), and `tools.generate_install` (chart and install manifests).
 `python -m tools.generate` writes; with `--check` it only compares, names what is stale and exits 1.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from holdfast.api.v1alpha1.crd import crds
-from tools import conformance, generate_install, operator_roles, reference, settings_reference
+from tools import conformance, generate_install, operator_roles, reference, settings_reference, troubleshooting
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -30,6 +30,11 @@ def own_files() -> dict[str, bytes]:
 def conformance_page(root: Path = REPOSITORY) -> dict[str, bytes]:
     """What is made from the tests below `root`: it lies among pages written by hand."""
     return {conformance.PAGE: conformance.page(root).encode()}
+
+
+def troubleshooting_page(root: Path = REPOSITORY) -> dict[str, bytes]:
+    """What is made from the reasons: a part of a page that is written by hand."""
+    return {troubleshooting.PAGE: troubleshooting.page(root).encode()}
 
 
 def operator_rules() -> dict[str, bytes]:
@@ -74,12 +79,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
     if not parser.parse_args().check:
-        write(own_files() | conformance_page() | operator_rules())
+        write(own_files() | conformance_page() | troubleshooting_page() | operator_rules())
         write(generate_install.files())  # after: the chart carries the CRDs as they now are
         return 0
     stale = (
         stale_own_files()
-        + stale_files(conformance_page() | operator_rules())
+        + stale_files(conformance_page() | troubleshooting_page() | operator_rules())
         + generate_install.stale(generate_install.files())
     )
     for path in stale:

@@ -57,7 +57,8 @@ def test_one_valid_anchor_beside_an_expired_one_is_enough() -> None:
 
 def test_a_ready_client_is_judged_again_when_its_last_anchor_expires_and_stays_registered() -> None:
     world = converge(trusting(VALID))[0]
-    assert plan(world).requeue_after == timedelta(days=100).total_seconds()
+    warned = replace(world, now=NOW + 99 * DAY)
+    assert plan(warned).requeue_after == timedelta(days=1).total_seconds()
 
     later, _, done = converge(replace(world, now=NOW + 101 * DAY))
 

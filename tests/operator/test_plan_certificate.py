@@ -17,7 +17,7 @@ from holdfast_operator.reconcile.actions import (
 from holdfast_operator.reconcile.observed import Observed
 from holdfast_operator.reconcile.plan import plan
 from holdfast_operator.reconcile.ports import Object
-from tests.core.x509.authority import NOW, Authority
+from tests.core.x509.authority import DAY, NOW, Authority
 from tests.operator.simulated import (
     FOREIGN,
     ROOT,
@@ -296,7 +296,9 @@ def test_a_renewal_under_way_leaves_registration_and_shown_certificate_in_place(
 
 
 def test_the_pass_comes_back_when_the_certificate_ends() -> None:
-    assert plan(registered_world()).requeue_after == timedelta(days=30).total_seconds()
+    late = replace(registered_world(), now=NOW + 29 * DAY)
+
+    assert plan(late).requeue_after == timedelta(days=1).total_seconds()
 
 
 def test_the_anchor_of_a_cluster_issuer_is_shared_and_that_of_an_issuer_is_not() -> None:

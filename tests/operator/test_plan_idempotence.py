@@ -107,15 +107,14 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(world: Observed, happe
 
 
 @given(worlds())
-def test_ready_is_true_exactly_when_an_unsuspended_client_is_registered_and_its_certificate_fits(world: Observed) -> None:
+def test_ready_is_true_exactly_when_a_client_is_registered_and_its_certificate_fits(world: Observed) -> None:
     world, _, _ = converge(world)
     world, _, _ = converge(issued_now(world))
 
     status = {c["type"]: c["status"] for c in world.client["status"]["conditions"]}
     assert not isinstance(world.registry, RegistryUnreachable)
-    stored = world.registry.stored
-    served = stored is not None and not stored.metadata.suspended
-    assert (status["Ready"] == "True") == (served and status["CertificateReady"] == "True")
+    registered = world.registry.stored is not None
+    assert (status["Ready"] == "True") == (registered and status["CertificateReady"] == "True")
 
 
 @given(worlds())

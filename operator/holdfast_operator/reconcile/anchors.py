@@ -95,9 +95,9 @@ def _ages(bundle: tuple[Certificate, ...], now: datetime) -> str:
     return f"the certificate {last.subject.text or last.x5t_s256!r} expired at {timestamp(last.not_after)}"
 
 
-def last_end(anchors: tuple[TrustAnchor, ...]) -> datetime:
-    """When the last of them expires."""
-    return max(authority(anchor.der).not_after for anchor in anchors)
+def last_to_end(anchors: tuple[TrustAnchor, ...]) -> Certificate:
+    """The one that expires last."""
+    return max((authority(anchor.der) for anchor in anchors), key=lambda certificate: certificate.not_after)
 
 
 def _where(reference: ConfigMapKey) -> str:

@@ -24,11 +24,12 @@ from holdfast_operator.reconcile.anchors import (
     OwnAnchorsUnusable,
     Unusable,
     issuing_anchors,
-    last_end,
+    last_to_end,
     own_anchors,
 )
 from holdfast_operator.reconcile.authorities import authority
 from holdfast_operator.reconcile.certificate_intent import intended_certificate, is_as_intended
+from holdfast_operator.reconcile.expiry import Lifespan
 from holdfast_operator.reconcile.finding import Finding, fine, stalled, waiting
 from holdfast_operator.reconcile.former_authority import NONE, FormerAuthority, former_authority
 from holdfast_operator.reconcile.issuance import check_issuer_exists, check_names, is_ready, why_not_ready
@@ -65,7 +66,8 @@ class CertificateVerdict:
     `anchors`: what the registration pins, `former_anchors`: what it pins besides while certificates of the CA before may be
     in use, `keys`: those of the certificate itself where the client is known by that; empty while nothing is issued.
 
-    `withdraw`: an earlier registration must not go on either. `status`: for `status.certificate`.
+    `withdraw`: an earlier registration must not go on either. `status`: for `status.certificate`. `lasts`: how long what the
+    client is known by lasts, where that is known.
     """
 
     finding: Finding
@@ -77,6 +79,7 @@ class CertificateVerdict:
     delete: Object | None = None
     status: Object | None = None
     withdraw: bool = False
+    lasts: Lifespan | None = None
     requeue_after: float | None = None
 
 
@@ -112,18 +115,22 @@ def judge_certificate(observed: Observed, request: ClientRequest, ruled: Ruled) 
 def _own_keys(observed: Observed, request: ClientRequest) -> CertificateVerdict:
     own = judge_own_keys(request, observed.now)
     again = None if own.judge_again is None else (own.judge_again - observed.now).total_seconds()
-    return CertificateVerdict(finding=own.finding, status=own.status, requeue_after=again)
+    return CertificateVerdict(finding=own.finding, status=own.status, lasts=own.lasts, requeue_after=again)
 
 
 def _brought_along(observed: Observed, request: ClientRequest, own: Anchors) -> CertificateVerdict:
     if not own:
         message = "spec.authentication.trustAnchors: expected at least one without spec.certificate, found none"
         return CertificateVerdict(finding=stalled(Reason.TRUST_ANCHOR_MISSING, message), withdraw=True)
+    last = last_to_end(own)
+    names = ", ".join(sorted({reference.name for reference in request.anchor_references}))
+    what = f"the last of its trust anchors (ConfigMap {names}), {last.subject.text or last.x5t_s256!r},"
     return CertificateVerdict(
         finding=fine(Reason.OWN_CERTIFICATE, f"the client brings its own certificate{open_names(own, request.subject)}"),
         anchors=own,
         status=_subject(request),
-        requeue_after=(last_end(own) - observed.now).total_seconds(),
+        lasts=Lifespan(begin=last.not_before, end=last.not_after, what=what),
+        requeue_after=(last.not_after - observed.now).total_seconds(),
     )
 
 
@@ -225,6 +232,7 @@ def _issued(
         anchors=anchors,
         former_anchors=former.anchors,
         status=_status(request, issued, live),
+        lasts=_lifespan(issued, live),
         requeue_after=(min(ends) - observed.now).total_seconds(),
     )
 
@@ -314,8 +322,17 @@ def _check_path(issued: Issued, anchors: Anchors, observed: Observed) -> None:
         raise Unusable(stalled(Reason.CERTIFICATE_INVALID, message)) from None
 
 
+def _renewal_time(live: Object) -> datetime | None:
+    return moment((live.get("status") or {}).get("renewalTime"))
+
+
+def _lifespan(issued: Issued, live: Object) -> Lifespan:
+    what = f"the certificate {issued.leaf.x5t_s256} of Certificate {live['metadata']['name']}"
+    return Lifespan(begin=issued.leaf.not_before, end=issued.leaf.not_after, what=what, renewal=_renewal_time(live))
+
+
 def _status(request: ClientRequest, issued: Issued, live: Object) -> Object:
-    renewal = moment((live.get("status") or {}).get("renewalTime"))
+    renewal = _renewal_time(live)
     return {
         "secretName": request.client.secret_name,
         "thumbprint": issued.leaf.x5t_s256,

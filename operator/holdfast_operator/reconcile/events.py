@@ -17,7 +17,12 @@ would be a write for each new client."""
 
 def transitions(before: Object, after: Object) -> tuple[Event, ...]:
     """`before`, `after`: statuses."""
-    return (*_of_ready(before, after), *_of_warning(before, after), *_of_certificate(before, after))
+    return (
+        *_of_ready(before, after),
+        *_of_warning(before, after),
+        *_of_certificate(before, after),
+        *_of_expiry(before, after),
+    )
 
 
 def _of_ready(before: Object, after: Object) -> tuple[Event, ...]:
@@ -41,6 +46,15 @@ def _of_certificate(before: Object, after: Object) -> tuple[Event, ...]:
     if not now or not was or was == now:
         return ()  # of the first one cert-manager tells at the Certificate, and the status here
     return (Event(False, str(Reason.CERTIFICATE_RENEWED), f"certificate with x5t#S256 {now}"),)
+
+
+def _of_expiry(before: Object, after: Object) -> tuple[Event, ...]:
+    """Once for each certificate: the message names it, and says the same as long as it is that one."""
+    kind = ConditionType.CERTIFICATE_EXPIRING
+    was, now = _condition(before, kind), _condition(after, kind)
+    if not now or was.get("message") == now.get("message"):
+        return ()
+    return (Event(True, str(now["reason"]), str(now["message"])),)
 
 
 def _condition(status: Object, kind: ConditionType) -> dict[str, Any]:

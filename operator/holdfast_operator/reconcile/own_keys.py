@@ -8,6 +8,7 @@ from datetime import datetime
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.x509.certificate import Certificate
+from holdfast_operator.reconcile.expiry import Lifespan
 from holdfast_operator.reconcile.finding import Finding, fine, stalled
 from holdfast_operator.reconcile.issued import timestamp
 from holdfast_operator.reconcile.ports import Object
@@ -16,11 +17,12 @@ from holdfast_operator.reconcile.request import ClientRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnKeys:
-    """`status`: for `status.certificate`. `judge_again`: when the finding will be another."""
+    """`status`: for `status.certificate`. `judge_again`: when the finding will be another. `lasts`: None: without an end."""
 
     finding: Finding
     status: Object | None = None
     judge_again: datetime | None = None
+    lasts: Lifespan | None = None
 
 
 def judge_own_keys(request: ClientRequest, now: datetime) -> OwnKeys:
@@ -40,7 +42,9 @@ def judge_own_keys(request: ClientRequest, now: datetime) -> OwnKeys:
             "register the one that the client has now"
         )
         return OwnKeys(finding=stalled(Reason.CERTIFICATE_INVALID, message), status=status)
-    return OwnKeys(finding=found, status=status, judge_again=last.not_after)
+    what = f"spec.authentication.jwks: its last certificate, {last.x5t_s256},"
+    lasts = Lifespan(begin=last.not_before, end=last.not_after, what=what)
+    return OwnKeys(finding=found, status=status, judge_again=last.not_after, lasts=lasts)
 
 
 def _certificates(request: ClientRequest) -> list[Certificate]:

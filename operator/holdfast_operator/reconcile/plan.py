@@ -21,6 +21,7 @@ from holdfast_operator.reconcile.certificate import CertificateVerdict, Ruled, f
 from holdfast_operator.reconcile.conditions import first_in_the_way, ready, with_kstatus
 from holdfast_operator.reconcile.deletion import plan_deletion
 from holdfast_operator.reconcile.events import transitions
+from holdfast_operator.reconcile.expiry import expiring, seconds_until_notice
 from holdfast_operator.reconcile.finding import Finding, stalled, unjudged
 from holdfast_operator.reconcile.names import is_owned_by, mapping
 from holdfast_operator.reconcile.observed import Observed, RegistryUnreachable
@@ -167,7 +168,11 @@ def _compose(observed: Observed, policy: EffectivePolicy, judged: _Judgement) ->
     }
     suspend = bool(mapping(observed.client.get("spec")).get("suspend"))
     summary = ready(first_in_the_way(findings.values()), suspend=suspend, reservation=judged.accepted.summary)
-    told = {ConditionType.TOKEN_ISSUED: token_issued(observed, registration.stored), **unguarded(observed)}
+    told = {
+        ConditionType.TOKEN_ISSUED: token_issued(observed, registration.stored),
+        **unguarded(observed),
+        **expiring(certificate.lasts, observed.now),
+    }
     found = with_kstatus({**findings, **told}, summary)
     before = mapping(observed.client.get("status"))
     status = build_status(
@@ -218,7 +223,8 @@ def _certificate_actions(observed: Observed, verdict: CertificateVerdict) -> tup
 def _requeue_after(observed: Observed, judged: _Judgement) -> float | None:
     if isinstance(observed.registry, RegistryUnreachable):
         return observed.registry.retry_after
-    waits = [judged.certificate.requeue_after, judged.registration.requeue_after]
+    lasts = judged.certificate.lasts
+    waits = [judged.certificate.requeue_after, judged.registration.requeue_after, seconds_until_notice(lasts, observed.now)]
     if judged.accepted.reason in CONFLICTS:
         waits.append(CONFLICT_RETRY)
     return min((w for w in waits if w is not None), default=None)

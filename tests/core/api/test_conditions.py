@@ -19,7 +19,12 @@ def test_every_condition_and_reason_says_what_it_means() -> None:
 def test_what_needs_attention_is_told_apart_from_what_is_good() -> None:
     negative = {t for t in ConditionType if t.polarity is Polarity.NEGATIVE}
 
-    assert negative == {ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.ISSUER_UNGUARDED}
+    assert negative == {
+        ConditionType.RECONCILING,
+        ConditionType.STALLED,
+        ConditionType.ISSUER_UNGUARDED,
+        ConditionType.CERTIFICATE_EXPIRING,
+    }
 
 
 def test_a_policy_has_four_conditions() -> None:

@@ -82,6 +82,13 @@ class ConditionType(StrEnum):
         "The platform has the requests of this client's issuer judged, and cert-manager approved the newest one past that: "
         "any namespace could have had another's identity signed.",
     )
+    CERTIFICATE_EXPIRING = (
+        "CertificateExpiring",
+        Polarity.NEGATIVE,
+        ("OAuthClient",),
+        "What the client is known by runs out, and is not renewed: by hand, where nobody else does it, or cert-manager is "
+        "behind.",
+    )
 
 
 class Reason(StrEnum):
@@ -223,6 +230,14 @@ class Reason(StrEnum):
     CERTIFICATE_REQUEST_DENIED = (
         "CertificateRequestDenied",
         "The CertificateRequest asks a guarded issuer for what its requester may not have; the message says for what.",
+    )
+
+    # CertificateExpiring=True.
+    CERTIFICATE_EXPIRING = (
+        "CertificateExpiring",
+        "The certificate or trust anchor that the message names ends soon and was not renewed: thirty days before where "
+        "people have to, or in the last fifth of its life; halfway between the planned renewal and the end where "
+        "cert-manager does it.",
     )
 
     # Registered=False.
