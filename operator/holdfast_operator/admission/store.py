@@ -5,8 +5,9 @@ has to be so now. Neighbours: `claimants` and `ruling` hold, `review` asks.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from typing import Protocol
 
 from holdfast.clock import Clock
 from holdfast_operator.admission.claimants import Claimants, claimant_of, key_of
@@ -25,10 +26,17 @@ _A_TURN = 100
 Place = tuple[str, str]
 
 
+class Reads(ClusterReads, Protocol):
+    """The reading half of a cluster, with listings that need not fit into memory."""
+
+    def each(self, kind: Kind) -> AsyncIterator[Object]:
+        """All objects of a kind, one after the other. Raises ClusterUnavailable."""
+
+
 class Store:
     """Belongs to one event loop."""
 
-    def __init__(self, reads: ClusterReads, settings: ReconcileSettings, clock: Clock) -> None:
+    def __init__(self, reads: Reads, settings: ReconcileSettings, clock: Clock) -> None:
         self.claimants = Claimants()
         self.policies = RulingPolicies(reads, clock)
         self.listed = False
@@ -62,27 +70,29 @@ class Store:
         self.listed = True
 
     async def _list(self, kind: Kind) -> None:
-        if kind is Kind.OAUTH_CLIENT:
-            self._touched.clear()
-        objects = await self._reads.list(kind)
         match kind:
             case Kind.NAMESPACE:
-                self._namespaces = {o["metadata"]["name"]: dict(o["metadata"].get("labels") or {}) for o in objects}
+                listed = [namespace async for namespace in self._reads.each(kind)]
+                self._namespaces = {o["metadata"]["name"]: dict(o["metadata"].get("labels") or {}) for o in listed}
             case Kind.MTLS_POLICY:
-                self.policies.replace(objects)
+                self.policies.replace([policy async for policy in self._reads.each(kind)])
             case _:
-                await self._take_in(objects)
+                await self._list_clients()
 
-    async def _take_in(self, clients: Sequence[Object]) -> None:
-        """But for those that an event has shown since the listing began: it may be newer. Thousands take a while, so reviews
-        have their turn in between."""
-        for gone in self.claimants.keys() - {key_of(client) for client in clients} - self._touched:
-            self.claimants.drop(gone)
-        for number, client in enumerate(clients):
-            if key_of(client) not in self._touched:
+    async def _list_clients(self) -> None:
+        """But for those that an event has shown since the listing began: it may be newer. Thousands take a while, so a page
+        of them is in memory at a time, and reviews have their turn in between."""
+        self._touched.clear()
+        listed: set[Key] = set()
+        async for client in self._reads.each(Kind.OAUTH_CLIENT):
+            key = key_of(client)
+            listed.add(key)
+            if key not in self._touched:
                 self.claimants.put(claimant_of(client))
-            if number % _A_TURN == 0:
+            if len(listed) % _A_TURN == 0:
                 await asyncio.sleep(0)
+        for gone in self.claimants.keys() - listed - self._touched:
+            self.claimants.drop(gone)
 
     async def read_again(self, keys: Iterable[Key]) -> None:
         """Have these, and the sources of policies, as they are now. Raises ClusterUnavailable."""

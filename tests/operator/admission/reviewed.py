@@ -1,7 +1,7 @@
 """A folder as the cluster, an injector's store over it, and reviews as an API server sends them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,15 @@ class Line:
         await self._pass(kind)
         return await self.cluster.get(kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Object]:
         await self._pass(kind)
         return await self.cluster.list(kind, namespace, labels)
+
+    async def each(self, kind: Kind) -> AsyncIterator[Object]:
+        for obj in await self.list(kind):
+            yield obj
 
 
 class Injector:
