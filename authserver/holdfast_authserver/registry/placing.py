@@ -109,7 +109,7 @@ def claims_wanted(
         raise RegistrationRefused(
             RefusalReason.UNKNOWN_POLICY, f"client {client.client_id}: put policy {client.policy[:80]} first"
         )
-    check_client_id(client, policy, row, adopt=adopt, kept_until=kept_until(row, before.grace, before.now))
+    check_client_id(client, policy, row, adopt=adopt, kept=kept_until(row, before.grace, before.now))
     return claims_of(client, policy)
 
 

@@ -57,7 +57,7 @@ def check_client_id(
     row: Row[Any] | None,
     *,
     adopt: bool,
-    kept_until: datetime | None,
+    kept: datetime | None,
 ) -> None:
     """Whether this object may have the id. Raises RegistrationRefused.
 
@@ -80,8 +80,8 @@ def check_client_id(
         raise _refused(f"client id {client.client_id}: an orphan of {row.namespace}/{row.name} has it; {_ADOPT}")
     if row.deleted_at is None and not mine:
         raise _refused(f"client id {client.client_id}: an orphan of {row.namespace}/{row.name} has it; {_RELEASE}")
-    if kept_until is not None and not mine:
-        until = kept_until.isoformat(timespec="seconds")
+    if kept is not None and not mine:
+        until = kept.isoformat(timespec="seconds")
         raise _refused(f"client id {client.client_id}: kept for namespace {row.namespace} until {until}; {_RELEASE}")
 
 
