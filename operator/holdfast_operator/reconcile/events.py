@@ -10,7 +10,7 @@ from holdfast_operator.reconcile.actions import Event
 from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.ports import Object
 
-_QUIET = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.REGISTRATION_PENDING})
+_QUIET = frozenset({Reason.CERTIFICATE_PENDING, Reason.REGISTRATION_PENDING})
 """What every client passes through on its way. Ready after nothing else is no news to who reads the status, and an event
 would be a write for each new client."""
 

@@ -82,7 +82,6 @@ ADVICE: Mapping[Reason, Advice] = {
     Reason.OBSERVED: Advice(
         Symptom.WELL, "See [policies](policies.md#try-a-policy-before-it-refuses-anybody) for when to enforce it."
     ),
-    Reason.PROGRESSING: Advice(Symptom.UNDER_WAY),
     Reason.CERTIFICATE_PENDING: Advice(
         Symptom.UNDER_WAY,
         "`kubectl describe certificate <name>` shows how far it is; an issuer that needs approval waits for it. Where "
@@ -208,8 +207,9 @@ ADVICE: Mapping[Reason, Advice] = {
     ),
     Reason.CERTIFICATE_DENIED: Advice(
         Symptom.REFUSED,
-        "In the status of a policy as well. The server refuses this certificate from everybody once the policy is enforced: "
-        "have it issued anew ([when a key is stolen](when-a-key-is-stolen.md)).",
+        "Said by `holdfast policy preview`, and of a policy in `Warn` by the message of `PolicyWarning`. The server refuses "
+        "this certificate from everybody once the policy is enforced, whatever the client's own status says: have it issued "
+        "anew ([when a key is stolen](when-a-key-is-stolen.md)).",
     ),
     Reason.CERTIFICATE_REJECTED: Advice(
         Symptom.CERTIFICATE,

@@ -120,7 +120,6 @@ class Reason(StrEnum):
     OBSERVED = "Observed", "The policy is in mode Warn or Audit: it counts who breaks it, and refuses nobody."
 
     # Under way.
-    PROGRESSING = "Progressing", "The object changed and is being worked on."
     CERTIFICATE_PENDING = "CertificatePending", "cert-manager has not issued the certificate yet."
     REGISTRATION_PENDING = (
         "RegistrationPending",
