@@ -115,7 +115,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "alg", "use", "key_ops", "x5c", "n", "e"]), JSON, max_size=8))
+@given(st.dictionaries(st.sampled_from([*GOOD, "alg", "use", "key_ops", "x5c", "n", "e", "exp"]), JSON, max_size=8))
 def test_no_members_break_the_reader(members: dict[str, Any]) -> None:
     """Whatever a key consists of, it is a key or a JwkError (E-01)."""
     for value in (members, {**GOOD, **members}):
