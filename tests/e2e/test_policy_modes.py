@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from holdfast_cli.main import main
+from tests.core.x509.authority import Authority
 from tests.e2e.tenant import TEN_LINES, Tenant, eventually
 
 pytestmark = pytest.mark.controlplane
@@ -91,3 +92,24 @@ def test_a_policy_tells_in_audit_warns_in_warn_and_refuses_within_a_second_of_en
 
     tenant.apply(text(policy, namespace, "Audit"))
     eventually(lambda: tenant.token(client_id, slow).status == 200, TOLD, "back in Audit it gets tokens again")
+
+
+def test_a_preview_knows_under_which_ca_the_clients_of_a_cluster_are(tenant: Tenant) -> None:
+    namespace, name = tenant.namespace, f"pins-{tenant.namespace}"
+    tenant.client("orders")
+    policy = json.loads(text(name, namespace, "Enforce"))
+    pins = [{"configMapKeyRef": {"namespace": namespace, "name": "roots"}}]
+    policy["spec"] = {**policy["spec"], "tokens": {}, "certificates": {"trustAnchors": pins}}
+    asked = tenant.folder / "policy.yaml"
+
+    def foreseen(ca: bytes) -> tuple[list[str], list[Any]]:
+        metadata = {"namespace": namespace, "name": "roots"}
+        roots = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": ca.decode()}}
+        asked.write_text("---\n".join(json.dumps(obj) + "\n" for obj in (policy, roots)))
+        done = preview(tenant, asked)
+        assert done.exit_code in (0, 1), done.output
+        (told,) = json.loads(done.stdout)["policies"]
+        return [b["reason"] for c in told["violations"]["clients"] for b in c["breaches"]], told["unjudged"]
+
+    assert foreseen(Authority.root("CN=foreign").pem) == (["TrustAnchorNotAllowed"], [])
+    assert foreseen((tenant.folder / "orders" / "ca.crt").read_bytes()) == ([], [])
