@@ -25,6 +25,11 @@ def _certificate(**status: Any) -> Object:
     return {"metadata": metadata, "spec": {"secretName": "orders-mtls"}, "status": status}
 
 
+def _issued(*conditions: Object, **changes: Any) -> Object:
+    """Ready, which cert-manager says last."""
+    return _certificate(**ISSUED | changes, conditions=[_condition("Ready"), *conditions])
+
+
 def _request(**status: Any) -> Object:
     metadata = {"namespace": "shop", "name": "orders-1", "uid": "u2", "annotations": {CERTIFICATE_NAME: "orders"}}
     return {"metadata": metadata, "spec": {}, "status": status}
@@ -44,17 +49,14 @@ def _looked_at(index: Index, kind: Kind, *versions: Object) -> list[bool]:
     return [index.observe(kind, version) == {ORDERS} for version in versions]
 
 
-def test_a_certificate_on_its_way_says_something_once_and_again_when_it_is_issued(index: Index) -> None:
+def test_a_certificate_on_its_way_says_something_once_and_again_when_it_is_ready(index: Index) -> None:
     begun = _certificate()
     issuing = _certificate(conditions=[_condition("Issuing"), _condition("Ready", "False")])
     with_key = _certificate(conditions=[_condition("Issuing")], nextPrivateKeySecretName="orders-x7")
+    with_times = _certificate(**ISSUED, conditions=[_condition("Ready", "False")])
 
-    assert _looked_at(index, Kind.CERTIFICATE, begun, issuing, with_key, _certificate(**ISSUED)) == [
-        True,
-        False,
-        False,
-        True,
-    ]
+    assert _looked_at(index, Kind.CERTIFICATE, begun, issuing, with_key, with_times) == [True, False, False, False]
+    assert _looked_at(index, Kind.CERTIFICATE, _issued()) == [True]
 
 
 def test_the_same_certificate_again_says_nothing(index: Index) -> None:
@@ -67,16 +69,16 @@ def test_the_same_certificate_again_says_nothing(index: Index) -> None:
 @pytest.mark.parametrize(
     "after",
     [
-        pytest.param(_certificate(**ISSUED | {"revision": 2}), id="renewed"),
-        pytest.param(_certificate(**ISSUED | {"renewalTime": "2026-02-01T00:00:00Z"}), id="to be renewed earlier"),
-        pytest.param(_certificate(**ISSUED, conditions=[_condition("Ready")]), id="ready, which comes after the rest"),
-        pytest.param(_certificate(**ISSUED, conditions=[_condition("Issuing")]), id="being renewed"),
-        pytest.param(_certificate(**ISSUED, conditions=[_condition("Issuing", "False", "Failed", "denied")]), id="failed"),
-        pytest.param(_certificate(**ISSUED) | {"spec": {"secretName": "other"}}, id="somebody else's spec"),
+        pytest.param(_issued(revision=2), id="renewed"),
+        pytest.param(_issued(renewalTime="2026-02-01T00:00:00Z"), id="to be renewed earlier"),
+        pytest.param(_certificate(**ISSUED, conditions=[_condition("Ready", "False")]), id="not ready any more"),
+        pytest.param(_issued(_condition("Issuing")), id="being renewed"),
+        pytest.param(_issued(_condition("Issuing", "False", "Failed", "denied")), id="failed"),
+        pytest.param(_issued() | {"spec": {"secretName": "other"}}, id="somebody else's spec"),
     ],
 )
 def test_a_change_of_an_issued_certificate_says_something(index: Index, after: Object) -> None:
-    assert _looked_at(index, Kind.CERTIFICATE, _certificate(**ISSUED), after) == [True, True]
+    assert _looked_at(index, Kind.CERTIFICATE, _issued(), after) == [True, True]
 
 
 def test_a_certificate_whose_spec_changed_says_when_it_is_ready_again(index: Index) -> None:
@@ -107,17 +109,21 @@ def test_a_certificate_that_cannot_be_issued_says_so(index: Index) -> None:
     assert _looked_at(index, Kind.CERTIFICATE, _certificate(), failed, otherwise) == [True, True, True]
 
 
-def test_a_request_says_something_when_it_was_made_and_when_it_is_signed(index: Index) -> None:
+def test_a_request_says_something_when_it_is_signed_and_not_before(index: Index) -> None:
     approved = _request(conditions=[_condition("Approved", reason="cert-manager.io")])
     signed = _request(certificate="LS0t", ca="LS0t", conditions=[_condition("Approved", reason="cert-manager.io")])
 
-    assert _looked_at(index, Kind.CERTIFICATE_REQUEST, _request(), approved, signed, signed) == [True, False, True, False]
+    assert _looked_at(index, Kind.CERTIFICATE_REQUEST, _request(), approved, signed, signed) == [False, False, True, False]
+
+
+def test_a_request_that_is_first_seen_signed_says_so(index: Index) -> None:
+    assert _looked_at(index, Kind.CERTIFICATE_REQUEST, _request(certificate="LS0t")) == [True]
 
 
 def test_a_denied_request_says_so(index: Index) -> None:
     denied = _request(conditions=[_condition("Denied"), _condition("Ready", "False", "Denied", "not yours")])
 
-    assert _looked_at(index, Kind.CERTIFICATE_REQUEST, _request(), denied) == [True, True]
+    assert _looked_at(index, Kind.CERTIFICATE_REQUEST, _request(), denied) == [False, True]
 
 
 @pytest.mark.parametrize("kind", [Kind.CERTIFICATE, Kind.CERTIFICATE_REQUEST])

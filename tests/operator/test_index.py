@@ -62,7 +62,8 @@ def test_an_object_concerns_those_who_look_at_it(index: Index, kind: Kind, obj: 
 
 def test_a_request_concerns_the_client_whose_certificate_it_is_for(index: Index) -> None:
     annotations = {"cert-manager.io/certificate-name": "orders"}
-    request = {"metadata": {"namespace": "shop", "name": "orders-1", "annotations": annotations}}
+    metadata = {"namespace": "shop", "name": "orders-1", "annotations": annotations}
+    request = {"metadata": metadata, "status": {"certificate": "LS0t"}}
 
     assert index.observe(Kind.CERTIFICATE_REQUEST, request) == {ORDERS}
 

@@ -6,6 +6,8 @@ of what was last seen of each. What is filtered wrongly is found at the resync. 
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -31,38 +33,35 @@ class Children:
         if deleted:
             self._seen.pop(place, None)
             return True
-        said = _digest(kind, obj)
-        if self._seen.get(place) == said:
+        before, said = self._seen.get(place), _digest(kind, obj)
+        if before == said:
             return False
         self._seen[place] = said
-        return True
+        # A new request is nobody's concern until it is decided upon; a new Certificate may be in somebody's way.
+        return before is not None or kind is Kind.CERTIFICATE or _request(mapping(obj.get("status")), obj) is not None
 
 
 def _digest(kind: Kind, obj: Object) -> bytes:
     status = mapping(obj.get("status"))
-    says = _certificate(obj, status) if kind is Kind.CERTIFICATE else _request(obj, status)
+    says = (_certificate if kind is Kind.CERTIFICATE else _request)(status, obj)
     metadata = [obj["metadata"].get(member) for member in _METADATA]
     content = orjson.dumps([metadata, obj.get("spec"), says], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).digest()[:16]
 
 
-def _certificate(obj: Object, status: object) -> object:
-    """Nothing while it is on its way: what has been issued, whether it is ready, when it is renewed, and why it was not.
-
-    Whether it is ready is told apart: cert-manager says revision and times first.
-    """
-    found = mapping(status)
+def _certificate(found: Mapping[str, Any], obj: Object) -> object:
+    """Nothing while it is on its way, though cert-manager says revision and times before it says that it is ready: what has
+    been issued, when it is renewed, and why it was not."""
     issuing = condition(obj, "Issuing")
     ready, taken = is_ready(obj), is_of_another(obj)
-    if found.get("revision") is None and issuing.get("status") != "False" and not ready and not taken:
+    if not ready and not taken and issuing.get("status") != "False":
         return None
     times = [found.get(member) for member in ("revision", "notAfter", "renewalTime")]
     return [ready, taken, *times, issuing.get("status"), issuing.get("reason"), issuing.get("message")]
 
 
-def _request(obj: Object, status: object) -> object:
+def _request(found: Mapping[str, Any], obj: Object) -> object:
     """Nothing until it is decided upon, and then what came of it."""
-    found = mapping(status)
     if not found.get("certificate"):
         ended = condition(obj, "Ready").get("reason") in ("Failed", "Denied")
         return ["ended", condition(obj, "Ready").get("message")] if ended and is_decided(obj) else None
