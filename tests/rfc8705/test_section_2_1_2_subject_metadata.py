@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.oauth.client_metadata import InvalidClientMetadata, from_json, to_json
+from holdfast.oauth.client_metadata import InvalidClientMetadata, to_json
+from holdfast.oauth.client_metadata_reader import from_json
 from tests.authserver.running import client
 from tests.core.x509.authority import Authority
 

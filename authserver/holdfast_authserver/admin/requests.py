@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Problem, from_json
+from holdfast.oauth.client_metadata import ClientMetadata, InvalidClientMetadata, Problem
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
 from holdfast.registry.port import MAX_BATCH, RefusalReason, RegistrationRefused

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, InvalidClientMetadata, Owner, from_json
+from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, InvalidClientMetadata, Owner
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import from_json as policy_from_json
 from holdfast.registry.records import ClientSummary, StoredClient, TokenSeen

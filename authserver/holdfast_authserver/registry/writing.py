@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Row, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.oauth.client_metadata import InvalidClientMetadata, from_json, to_json
+from holdfast.oauth.client_metadata import InvalidClientMetadata, to_json
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.policy.model import EffectivePolicy
 from holdfast.policy.model import to_json as policy_to_json
 from holdfast_authserver.registry.tables import claims, clients, instance, policies, terms

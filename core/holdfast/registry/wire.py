@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, Owner, Problem, from_json, to_json
+from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, Owner, Problem, to_json
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.registry.port import (
     MAX_BATCH,
     RefusalReason,

@@ -17,9 +17,9 @@ from holdfast.oauth.client_metadata import (
     Owner,
     ResourceServer,
     TrustAnchor,
-    from_json,
     to_json,
 )
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.x509.subject import SubjectKind, SubjectRule, parse_subject_rule
 
 SUBJECTS = [

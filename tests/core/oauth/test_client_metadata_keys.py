@@ -11,9 +11,9 @@ from holdfast.oauth.client_metadata import (
     InvalidClientMetadata,
     Owner,
     TokenFormat,
-    from_json,
     to_json,
 )
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.oauth.jwks import parse_jwk_set
 from tests.core.oauth.test_jwks import GOOD
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.oauth.client_metadata import InvalidClientMetadata, from_json, to_json
+from holdfast.oauth.client_metadata import InvalidClientMetadata, to_json
+from holdfast.oauth.client_metadata_reader import from_json
 from holdfast.policy.decision import DenialReason
 from holdfast.policy.evaluate import evaluate_client
 from tests.authserver.running import POLICY, client
