@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench bench-short soak clean
+.PHONY: help setup setup-controlplane demo test check generate cluster fuzz bench bench-short soak chaos clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -60,6 +60,9 @@ bench-short: setup  ## a token against the least it can cost, half a minute: wha
 
 soak: setup  ## the server at saturation for MINUTES (default 10) while registry, keys and certificates change
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
+
+chaos: setup  ## kill all parts at random for MINUTES (default 10) while clients come and go, then compare; SEED=, CLIENTS=
+	$(BIN)/python -m benchmarks.chaos --minutes $(or $(MINUTES),10) --clients $(or $(CLIENTS),500) $(if $(SEED),--seed $(SEED))
 
 clean:  ## remove what the targets above made in this folder (not the built control plane)
 	rm -rf .venv .holdfast .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -7,6 +7,7 @@ Holdfast's own processes: `make cluster` starts those beside it.
 
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -126,6 +127,41 @@ class ControlPlane:
         self.processes["kube-apiserver"].stop()
         self._start_apiserver(extra)
 
+    def restart_cert_manager(self) -> None:
+        """Kills cert-manager's controller and starts it again."""
+        self.processes["cert-manager"].signal(signal.SIGKILL)
+        self.processes["cert-manager"].stop()
+        self._run_cert_manager()
+
+    def back_up(self, target: Path) -> None:
+        """Copies what etcd has at one moment to the new folder `target`: as a crash would leave it."""
+        etcd = self.processes["etcd"]
+        etcd.signal(signal.SIGSTOP)
+        try:
+            shutil.copytree(self.root / "etcd", target)
+        finally:
+            etcd.signal(signal.SIGCONT)
+
+    def restore(self, backup: Path) -> None:
+        """Puts it in the place of what etcd has. All of Kubernetes and cert-manager begins anew, as it has to then."""
+        for name in (
+            "cert-manager",
+            "cert-manager-webhook",
+            "kube-scheduler",
+            "kube-controller-manager",
+            "kube-apiserver",
+            "etcd",
+        ):
+            self.processes[name].signal(signal.SIGKILL)
+            self.processes[name].stop()
+        shutil.rmtree(self.root / "etcd")
+        shutil.copytree(backup, self.root / "etcd")
+        self._start_etcd()
+        self._start_apiserver()
+        self._start_controllers()
+        self._run_cert_manager()
+        self._run_cert_manager_webhook()
+
     def stop(self) -> None:
         """Stops every process, in reverse order of the start."""
         for name in reversed(list(self.processes)):
@@ -191,14 +227,19 @@ class ControlPlane:
 
     def _start_cert_manager(self) -> None:
         self.apply(certmanager.identities(self.binaries, self.root))
-        binary = self.binaries.path("cert-manager")
+        self._run_cert_manager()
+        self._run_cert_manager_webhook()
+        self.apply(certmanager.webhooks(self.binaries, self.root, self.ports.webhook, self.ca_file))
+
+    def _run_cert_manager(self) -> None:
         account = self.service_account_kubeconfig(certmanager.NAMESPACE, certmanager.CONTROLLER)
-        self._run("cert-manager", commands.cert_manager_controller(binary, account))
+        self._run("cert-manager", commands.cert_manager_controller(self.binaries.path("cert-manager"), account))
+
+    def _run_cert_manager_webhook(self) -> None:
         account = self.service_account_kubeconfig(certmanager.NAMESPACE, certmanager.WEBHOOK)
-        command = commands.cert_manager_webhook(binary, account, self._pki, self.ports)
+        command = commands.cert_manager_webhook(self.binaries.path("cert-manager"), account, self._pki, self.ports)
         webhook = self._run("cert-manager-webhook", command)
         webhook.wait_until(lambda: _answers(f"http://127.0.0.1:{self.ports.webhook_health}/healthz"))
-        self.apply(certmanager.webhooks(self.binaries, self.root, self.ports.webhook, self.ca_file))
 
     def _install_issuers(self) -> None:
         self.apply(certmanager.issuers())
