@@ -275,6 +275,21 @@ def test_the_registry_is_swept_at_the_start_and_then_left_alone() -> None:
     run(main)
 
 
+def test_the_registry_is_swept_at_each_start_since_events_meanwhile_were_nobodys() -> None:
+    async def main() -> None:
+        script = Script()
+        engine = await started(script)
+        await asyncio.sleep(5)
+        await engine.stop()
+        engine.on_change(Kind.OAUTH_CLIENT, client(ORDERS), deleted=True)
+        await engine.start()
+        await asyncio.sleep(5)
+        assert len(script.sweeps) == 2
+        await engine.stop()
+
+    run(main)
+
+
 def sweeps_after(change: RegistryDescription, *, own_write: bool = False) -> int:
     async def main() -> int:
         script = Script()

@@ -125,6 +125,7 @@ class Engine:
     async def start(self) -> None:
         """List everything once, then work until `stop`. Raises ClusterUnavailable when the first listing fails."""
         self.superseded.clear()
+        self.registry_watch.forget()  # what went while another led, or nobody did, is left to be found in the registry
         if self._stores is not None:
             await self._stores.begin_term()
             await self._stores.warm()
