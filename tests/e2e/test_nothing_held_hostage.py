@@ -17,7 +17,7 @@ from tests.controlplane.cluster import OPERATOR, LocalCluster
 from tests.controlplane.plane.plane import ControlPlane
 from tests.core.x509.authority import Authority
 from tests.denying import DNS, partner
-from tests.e2e.tenant import OAUTH_CLIENT, Pair, Tenant, eventually
+from tests.e2e.tenant import OAUTH_CLIENT, TEN_LINES, Pair, Tenant, eventually
 from tools.generate_install import NAMESPACE
 
 pytestmark = pytest.mark.controlplane
@@ -66,10 +66,7 @@ def test_a_namespace_goes_while_the_server_is_down_and_its_client_never_gets_a_t
 def test_a_namespace_goes_while_cert_manager_is_dead_and_its_kinds_are_gone(tenant: Tenant) -> None:
     cluster, client_id = tenant.cluster, f"{tenant.namespace}.orders"
     orders = tenant.client("orders")
-    for name in ("cert-manager", "cert-manager-webhook"):
-        cluster.plane.processes[name].stop()
-    crds = [f"{kind}.cert-manager.io" for kind in CERT_MANAGER_KINDS]
-    cluster.kubectl("delete", "crd", *crds, "--timeout=30s")
+    cluster.plane.take_cert_manager_away(*CERT_MANAGER_KINDS)
 
     cluster.kubectl("delete", "namespace", tenant.namespace, "--timeout=30s")
 
@@ -87,6 +84,22 @@ def test_the_operator_works_on_without_cert_manager_for_who_brings_a_certificate
     issued.write(folder)
     assert tenant.token(f"{tenant.namespace}.partner", Pair(folder)).status == 200
     tenant.delete("partner")
+
+
+def test_a_cert_manager_that_comes_back_is_taken_up_by_the_operator_that_runs(tenant: Tenant) -> None:
+    """After the tests above: a client that waits for an issuer, then for its certificate, goes on by itself."""
+    tenant.apply(TEN_LINES.format(name="orders", namespace=tenant.namespace))
+    eventually(lambda: _reason(tenant) == "IssuerNotFound", 15, "there is no issuer, whatever the reason")
+
+    tenant.cluster.plane.bring_cert_manager_back()
+
+    tenant.wait_ready("orders", 40)
+    assert tenant.token(f"{tenant.namespace}.orders", tenant.pair("orders")).status == 200
+    tenant.delete("orders")
+
+
+def _reason(tenant: Tenant) -> object:
+    return tenant.condition("orders", "CertificateReady").get("reason")
 
 
 def test_before_an_uninstallation_every_object_is_let_go_for_good(tenant: Tenant) -> None:

@@ -162,6 +162,18 @@ class ControlPlane:
         self._run_cert_manager()
         self._run_cert_manager_webhook()
 
+    def take_cert_manager_away(self, *kinds: str) -> None:
+        """Stops its processes and deletes the definitions of these kinds (plurals), with everything that is of them."""
+        for name in ("cert-manager-webhook", "cert-manager"):
+            self.processes.pop(name).stop()
+        self.kubectl_run("delete", "crd", *(f"{kind}.cert-manager.io" for kind in kinds), "--timeout=30s")
+
+    def bring_cert_manager_back(self) -> None:
+        """As at the start; what was deleted with the definitions stays deleted, but for the plane's own issuers."""
+        self._install_crds([self.binaries.cert_manager_crds])
+        self._start_cert_manager()
+        self._install_issuers()
+
     def stop(self) -> None:
         """Stops every process, in reverse order of the start."""
         for name in reversed(list(self.processes)):
