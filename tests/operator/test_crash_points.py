@@ -48,9 +48,7 @@ SCENARIOS: dict[str, tuple[list[Step], list[Step]]] = {
     "rotate": ([orders()], [renew(hours=17)]),
     "rotate self-signed": ([orders(authentication=SELF_SIGNED)], [renew(hours=17), renew(hours=1)]),
     "suspend and resume": ([orders()], [orders(suspend=True), orders()]),
-    "delete": ([orders()], [remove("orders.yaml")]),
     "delete and apply again": ([orders()], [remove("orders.yaml"), orders()]),
-    "orphan": ([orders(deletionPolicy="Orphan")], [remove("orders.yaml")]),
     "orphan and adopt": (
         [orders(deletionPolicy="Orphan")],
         [remove("orders.yaml"), orders(adoptionPolicy="IfUnowned")],
@@ -96,15 +94,14 @@ async def test_who_is_killed_writes_nothing_any_more(tmp_path: Path) -> None:
 
 
 async def lived(root: Path, name: str, at: int | None) -> tuple[int, object]:
-    """How many writes the disturbed part made, and how everything was in the end."""
+    """How many writes the disturbed part made, and how everything was after each of its steps."""
     before, disturbed = SCENARIOS[name]
     async with house(root) as home:
         await through(home, before, Succession(home, None))
         processes = Succession(home, at)
-        await through(home, disturbed, processes)
+        seen = await through(home, disturbed, processes)
         assert processes.killed is (at is not None)
-        writes = processes.writes
-        return writes, await how_it_is(home)
+        return processes.writes, seen
 
 
 def _folder(root: Path, name: str) -> Path:
@@ -112,12 +109,16 @@ def _folder(root: Path, name: str) -> Path:
     return root / name
 
 
-async def through(home: House, steps: list[Step], processes: Succession) -> None:
+async def through(home: House, steps: list[Step], processes: Succession) -> list[object]:
+    """How it is after each step."""
+    seen: list[object] = []
     for step in steps:
         await step(home)
         await processes.work()
         home.clock.move(seconds=5)  # an id that changes hands is nobody's for a moment
         await processes.work()
+        seen.append(await how_it_is(home))
+    return seen
 
 
 async def how_it_is(home: House) -> object:
