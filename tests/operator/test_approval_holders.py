@@ -28,8 +28,9 @@ def client(
 
 
 def rival(holders: Holders, mine: Object) -> str | None:
-    found = holders.rival(mine, "workloads", RULE)
-    return found and found.namespace
+    """The namespace of the first who comes before `mine`."""
+    found = holders.before(mine, "workloads", RULE)
+    return found[0].namespace if found else None
 
 
 def holders(*clients: Object) -> Holders:
@@ -76,8 +77,28 @@ def test_it_is_free_again_when_its_client_is_gone_or_names_another() -> None:
     assert (rival(gone, young), rival(changed, young)) == (None, None)
 
 
-def test_clients_of_one_namespace_are_no_rivals() -> None:
-    assert rival(holders(client("a")), client("a", made=2)) is None
+def test_who_lost_the_registration_has_it_no_longer() -> None:
+    old, registered = client("a", made=1), client("b", made=2, registered=True)
+    found = holders(old, registered, client("b", made=2))
+
+    assert (rival(found, old), rival(found, client("b", made=2))) == (None, "a")
+
+
+def test_all_who_come_before_are_told_in_their_order() -> None:
+    first, second, third = client("b", made=1), client("c", made=2), client("a", made=3)
+    found = holders(third, second, first)
+
+    assert [key.namespace for key in found.before(third, "workloads", RULE)] == ["b", "c"]
+
+
+def test_a_listing_does_not_take_back_what_events_have_shown_since_it_began() -> None:
+    old, young, other = client("a", made=1), client("b", made=2), client("c", made=3)
+    found = holders()
+    found.begin_listing()
+    found.observe(old, deleted=True)
+    found.take_in([old, young])
+
+    assert rival(found, other) == "b"
 
 
 def test_a_client_of_another_issuer_is_no_rival() -> None:

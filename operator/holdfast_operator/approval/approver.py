@@ -1,8 +1,8 @@
 """The loop that approves and denies: every undecided CertificateRequest of our issuers, once, while this replica leads.
 
 Owns its queue, what a verdict becomes on the request (a condition on /status, an Event for a denial, a count), and what is
-known of issuers that cert-manager still approves for. Judges nothing. Neighbours: `judge`, `owner`; `main` feeds it with
-what the watch brings, `leadership` runs it.
+known of issuers that cert-manager still approves for. Judges nothing. Neighbours: `decision`, `owner`; `main` feeds it
+with what the watch brings, `leadership` runs it.
 """
 
 import asyncio
@@ -12,19 +12,9 @@ from collections.abc import Callable
 
 from holdfast.api.v1alpha1.conditions import Reason
 from holdfast.clock import Clock
-from holdfast_operator.approval.claim import NoClaim
-from holdfast_operator.approval.judge import (
-    Approved,
-    Denied,
-    NotOurs,
-    Problem,
-    Rules,
-    Verdict,
-    could_be_a_clients,
-    judge_request,
-)
+from holdfast_operator.approval.decision import decide, issuer_to_claim_from
+from holdfast_operator.approval.judge import Approved, Denied, NotOurs, Rules
 from holdfast_operator.approval.owner import Owners
-from holdfast_operator.approval.request import read_asked
 from holdfast_operator.engine.queue import Backoff, WorkQueue
 from holdfast_operator.reconcile.approval import APPROVER, guarded_issuer, is_approved_by_cert_manager, is_decided
 from holdfast_operator.reconcile.conditions import MAX_MESSAGE
@@ -36,6 +26,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 4  # cert-manager makes a key and several writes for each request, so these are never what is waited for
 PASS_LIMIT = 30.0  # seconds; every call in a pass has a shorter limit of its own
+LIST_AGAIN = 1.0  # seconds until the clients are listed again after that has failed
 
 PERMISSIONS = (
     on(
@@ -88,7 +79,8 @@ class Approver:
         key = Key(Kind.CERTIFICATE_REQUEST, request["metadata"]["namespace"], request["metadata"]["name"])
         if deleted or is_decided(request):
             self._open.discard(key)
-            self._note_who_decided(issuer, request)
+            if is_decided(request):  # one that is deleted undecided says nothing of who decides
+                self._note_who_decided(issuer, request)
             return
         self._open.add(key)
         if self._running:
@@ -107,6 +99,7 @@ class Approver:
 
     async def run(self) -> None:
         """Decide on what is open and on what comes, until cancelled. Raises nothing else."""
+        await self._learn_holders()
         self._running = True
         for key in self._open:
             self._queue.add(key)
@@ -115,6 +108,17 @@ class Approver:
         finally:
             self._running = False
             self._queue.stop_timers()
+
+    async def _learn_holders(self) -> None:
+        """Before the first decision: one without knowing who has the subject could give it away a second time."""
+        while self._rules.issuers:
+            try:
+                await self._owners.learn_holders()
+            except ClusterError as error:
+                log.warning("the clients could not be listed, again in %.0f s: %s", LIST_AGAIN, error)
+                await asyncio.sleep(LIST_AGAIN)
+            else:
+                return
 
     async def _work(self) -> None:
         while True:
@@ -144,28 +148,15 @@ class Approver:
         if request is None:
             self._open.discard(key)
             return
-        verdict = await self._judge(request)
+        issuer = issuer_to_claim_from(request, self._rules)
+        claim = None if issuer is None else await self._owners.claim_behind(request, issuer)
+        verdict = decide(request, self._rules, claim)
         if isinstance(verdict, NotOurs):
             self._open.discard(key)
             return
         await self._cluster.apply_status(Kind.CERTIFICATE_REQUEST, self._decided(request, verdict))
         self._open.discard(key)
         await self._tell(request, verdict)
-
-    async def _judge(self, request: Object) -> Verdict:
-        """By the SPIFFE rule; where names alone are in the way, by what the client behind the request may have."""
-        verdict = judge_request(request, self._rules)
-        issuer = guarded_issuer(request, self._rules.issuers)
-        by_cert_manager = read_asked(request).requester.username == self._rules.cert_manager
-        if issuer is None or not by_cert_manager or not isinstance(verdict, Denied) or not could_be_a_clients(verdict):
-            return verdict
-        claim = await self._owners.claim_behind(request, issuer)
-        if claim is None:
-            return verdict
-        if isinstance(claim, NoClaim):
-            why = f"its OAuthClient may have no other: {claim.message}"
-            return Denied((*verdict.problems, Problem(verdict.reason, why)))
-        return judge_request(request, self._rules, claim)
 
     def _decided(self, request: Object, verdict: Approved | Denied) -> Object:
         """The condition, and whose it is: that very object, as it was judged."""

@@ -1,8 +1,9 @@
-"""From a CertificateRequest to the OAuthClient that it was made for, read live, and what that client may have.
+"""From a CertificateRequest to the OAuthClient that it was made for, and what that client may have.
 
 Owns the walk along ownerReferences: names and uids have to fit at every step. An owner can be written down by anybody who
 may create a request, so it proves nothing: it only says whose rights are looked at, which are of the request's own
-namespace, and is followed for requests of cert-manager alone. Neighbours: `claim` judges, `holders` knows rivals.
+namespace, and is followed for requests of cert-manager alone. Objects come through the port, which answers from the
+operator's mirror: as fresh as its events and listings. Neighbours: `claim` judges, `holders` knows rivals.
 """
 
 from holdfast.x509.subject import SubjectRule
@@ -30,16 +31,7 @@ class Owners:
         client = None if certificate is None else await self._owner(certificate, Kind.OAUTH_CLIENT)
         if client is None:
             return None
-        place = await self._cluster.get(Kind.NAMESPACE, "", client["metadata"]["namespace"]) or {"metadata": {}}
-        policies = await self._cluster.list(Kind.MTLS_POLICY)
-        sources = await self._config_maps.of(policies)
-        claim = claim_of(
-            client,
-            issuer,
-            [in_force(policy, sources) for policy in policies],
-            dict(place["metadata"].get("labels") or {}),
-            self._settings,
-        )
+        claim = await self._claim(client, issuer)
         if isinstance(claim, NoClaim) or claim.subject is None:
             return claim
         rival = await self._rival(client, issuer, claim.subject)
@@ -48,16 +40,37 @@ class Owners:
         found = f"{claim.subject.value} is held by OAuthClient {rival.namespace}/{rival.name}"
         return NoClaim(f"spec.authentication.subject.{claim.subject.kind}: {found}: name another subject")
 
+    async def learn_holders(self) -> None:
+        """Take in every client: one whose event has not come yet would hold nothing. Raises ClusterError."""
+        self._holders.begin_listing()
+        self._holders.take_in(await self._cluster.list(Kind.OAUTH_CLIENT))
+
+    async def _claim(self, client: Object, issuer: str) -> Claim | NoClaim:
+        place = await self._cluster.get(Kind.NAMESPACE, "", client["metadata"]["namespace"]) or {"metadata": {}}
+        policies = await self._cluster.list(Kind.MTLS_POLICY)
+        sources = await self._config_maps.of(policies)
+        in_effect = [in_force(policy, sources) for policy in policies]
+        return claim_of(client, issuer, in_effect, dict(place["metadata"].get("labels") or {}), self._settings)
+
     async def _rival(self, client: Object, issuer: str, subject: SubjectRule) -> Key | None:
-        """As the rival's object is now: a deletion may have gone unseen."""
+        """The client of another namespace that has the subject; None: this one has it, or another of its namespace.
+
+        Who may not have it itself keeps nobody from it, or anybody could block a name by writing it down; but who is
+        registered with it does, until the registration is withdrawn.
+        """
         self._holders.observe(client)
-        while rival := self._holders.rival(client, issuer, subject):
-            found = await self._cluster.get(Kind.OAUTH_CLIENT, rival.namespace, rival.name)
-            gone = {"metadata": {"namespace": rival.namespace, "name": rival.name}}
-            self._holders.observe(found or gone, deleted=found is None)
-            if self._holders.rival(client, issuer, subject) == rival:
-                return rival
+        passed: set[Key] = set()
+        while first := next((k for k in self._holders.before(client, issuer, subject) if k not in passed), None):
+            found = await self._cluster.get(Kind.OAUTH_CLIENT, first.namespace, first.name)
+            self._holders.observe(found or _gone(first), deleted=found is None)
+            still = first in self._holders.before(client, issuer, subject)
+            if found is not None and still and await self._may_have_it(found, first, issuer):
+                return first if first.namespace != client["metadata"]["namespace"] else None
+            passed.add(first)
         return None
+
+    async def _may_have_it(self, client: Object, key: Key, issuer: str) -> bool:
+        return self._holders.is_registered(key) or isinstance(await self._claim(client, issuer), Claim)
 
     async def _owner(self, child: Object, kind: Kind) -> Object | None:
         """The object of that kind that controls the child, where it is still the one that it was."""
@@ -67,3 +80,7 @@ class Owners:
         name, uid = named
         found = await self._cluster.get(kind, child["metadata"]["namespace"], name)
         return found if found is not None and found["metadata"].get("uid") == uid else None
+
+
+def _gone(key: Key) -> Object:
+    return {"metadata": {"namespace": key.namespace, "name": key.name}}
