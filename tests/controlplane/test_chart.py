@@ -251,6 +251,22 @@ def test_of_namespaces_that_are_not_watched_no_client_is_refused(render: Render)
     assert _environment(documents, "injector")["HOLDFAST_WATCH_NAMESPACES"] == "shop,web"
 
 
+@pytest.mark.parametrize("component", ["operator", "injector"])
+def test_of_namespaces_that_are_not_watched_nothing_may_be_read(render: Render, component: str) -> None:
+    documents = render("--set=operator.watchNamespaces={shop,web}")
+    account = _service_account(documents, component)
+    bound = [d for d in documents if d["kind"].endswith("RoleBinding") and account in [s["name"] for s in d["subjects"]]]
+    roles = {(d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"]): d for d in documents if "rules" in d}
+
+    granted: dict[str, set[str]] = {}
+    for binding in bound:
+        role, place = binding["roleRef"], binding["metadata"].get("namespace")
+        rules = roles[role["kind"], place, role["name"]]["rules"]
+        granted.setdefault(place or "everywhere", set()).update(r for rule in rules for r in rule["resources"])
+    assert not granted["everywhere"] & {"oauthclients", "configmaps", "certificates", "certificaterequests", "events"}
+    assert granted["shop"] == granted["web"] >= {"oauthclients", "configmaps"}
+
+
 def test_the_webhooks_are_asked_of_our_kinds_alone_and_of_no_subresource(render: Render) -> None:
     (configuration,) = [d for d in render() if d["kind"] == "ValidatingWebhookConfiguration"]
     rules = [rule for webhook in configuration["webhooks"] for rule in webhook["rules"]]
@@ -365,6 +381,11 @@ def _pod_of(deployment: Document) -> Document:
     template = deployment["spec"]["template"]
     metadata = {"name": deployment["metadata"]["name"], "namespace": deployment["metadata"]["namespace"]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def _service_account(documents: list[Document], component: str) -> str:
+    (pod,) = [_pod_of(d) for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"].endswith(component)]
+    return str(pod["spec"]["serviceAccountName"])
 
 
 def _environment(documents: list[Document], component: str) -> dict[str, str]:
