@@ -134,10 +134,13 @@ async def _number(connection: AsyncConnection, wanted: Select[int]) -> int:
 
 
 async def _revoke_all(connection: AsyncConnection, client_id: str, now: datetime) -> RevokedBefore:
-    """Whole seconds, as `iat` has them; a server whose clock is ahead may have issued one of them later than now."""
+    """Whole seconds, as `iat` has them; a server whose clock is ahead may have issued one of them later than now, and one
+    may have revoked them all up to then: what was revoked stays so.
+    """
     mine = revoked_tokens.c.client_id == client_id
     latest = await _number(connection, select(func.coalesce(func.max(revoked_tokens.c.issued_at), 0)).where(mine))
-    before = max(int(now.timestamp()), latest) + 1
+    whole = select(func.coalesce(func.max(revoked_before.c.before), 0)).where(revoked_before.c.client_id == client_id)
+    before = max(int(now.timestamp()) + 1, latest + 1, await _number(connection, whole))
     entry = RevokedBefore(client_id, before, datetime.fromtimestamp(before, UTC) + LONGEST_TOKEN)
     await connection.execute(delete(revoked_tokens).where(mine))
     await connection.execute(delete(revoked_before).where(revoked_before.c.client_id == client_id))

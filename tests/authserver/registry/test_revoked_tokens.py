@@ -73,6 +73,23 @@ async def test_a_token_that_a_server_with_a_clock_ahead_issued_is_revoked_with_t
         assert keeper.revoked.live(clock.now) == []
 
 
+async def test_a_clock_that_is_set_back_gives_no_revoked_token_back(tmp_path: Path, clock: MovableClock, url: str) -> None:
+    """Nor does a server that is behind the one which revoked them first."""
+    second = int(clock.now.timestamp())
+    async with open_keeper(tmp_path, clock, url=url, bounds=THREE) as keeper:
+        for i in range(4):
+            await revoke(keeper, f"first-{i}", clock.now + timedelta(minutes=5))
+        clock.move(minutes=-10)
+        for i in range(4):
+            entry = await keeper.revoke(token(f"second-{i}", clock.now + timedelta(minutes=5)))
+
+        assert entry == RevokedBefore(CLIENT, second + 1, datetime.fromtimestamp(second + 1, UTC) + timedelta(hours=24))
+        assert keeper.revoked.hold("never named", CLIENT, second)
+
+    async with open_keeper(tmp_path, clock, url=url, bounds=THREE) as again:
+        assert again.revoked.before == {CLIENT: second + 1}
+
+
 async def test_what_is_revoked_after_that_is_named_again(tmp_path: Path, clock: MovableClock) -> None:
     end = clock.now + timedelta(minutes=5)
     async with open_keeper(tmp_path, clock, bounds=THREE) as keeper, open_keeper(tmp_path, clock, times=QUICK) as other:
