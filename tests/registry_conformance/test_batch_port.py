@@ -139,6 +139,19 @@ async def test_what_no_database_could_keep_is_refused_alone(registry: Registry, 
     assert isinstance(fine, StoredClient)
 
 
+async def test_an_older_generation_beside_what_no_database_could_keep_is_refused_alone(
+    registry: Registry, term: int
+) -> None:
+    await registry.put_client(a_client(generation=3), term=term)
+    clients = [a_client(client_id="shop.odd\0"), a_client(generation=2), a_client(name="good")]
+
+    odd, stale, fine = await registry.put_clients(clients, term=term)
+
+    assert isinstance(odd, RegistrationRefused)
+    assert isinstance(stale, StaleGeneration)
+    assert isinstance(fine, StoredClient)
+
+
 async def test_many_are_read_in_the_order_they_are_asked_for(registry: Registry, term: int) -> None:
     first, second = a_client(name="a"), a_client(name="b")
     await registry.put_clients([first, second], term=term)

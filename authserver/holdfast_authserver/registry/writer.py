@@ -146,7 +146,7 @@ class RegistryWriter:
     async def _alone(self, client: ClientMetadata, term: int) -> StoredClient | RegistryError:
         try:
             return await self.put_client(client, term=term)
-        except RegistrationRefused as error:
+        except (RegistrationRefused, StaleGeneration) as error:
             return error
 
     async def _put(
