@@ -31,9 +31,10 @@ class TokenEndpoint:
         request = TokenRequest.from_form(await received.read_form())
         context.check_hold()
         at = context.clock()
-        client, granted = self._repeats.find(received, context.keeper.snapshot, at) or await self._decide(
-            received, request, at
-        )
+        known = self._repeats.find(received, context.keeper.snapshot, at)
+        if known is not None:
+            received.named_client, received.proven = known.client.served.metadata.client_id, True
+        client, granted = known or await self._decide(received, request, at)
         new = _new_token(granted, client, context.urls.issuer, at)
         token, claims = self._issue(new)
         context.keeper.record_token(claims.client_id, at)

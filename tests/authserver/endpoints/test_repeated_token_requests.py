@@ -2,10 +2,12 @@
 so that nothing but the server's own memory is in play."""
 
 import base64
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -21,10 +23,10 @@ API = "https://billing.fin.svc"
 
 @asynccontextmanager
 async def asking(
-    folder: Path, clock: MovingClock
+    folder: Path, clock: MovingClock, **settings: Any
 ) -> AsyncIterator[tuple[RunningServer, Issued, Callable[..., Awaitable[httpx.Response]]]]:
     """A server with one client that has asked twice, and its connection."""
-    async with running(folder, clock=clock) as server:
+    async with running(folder, clock=clock, **settings) as server:
         await server.put(client(anchors=[server.ca], resources=(API,)))
         api = ResourceServer(
             audiences=(API,), allow_from=(AllowedRequester(namespace="shop", client="orders", scopes=("orders.read",)),)
@@ -103,6 +105,19 @@ async def test_the_end_of_the_certificate_is_the_end_of_it(tmp_path: Path, clock
         assert (await ask()).json()["expires_in"] == 30
         clock.move(seconds=31)
         assert (await ask()).status_code == 401
+
+
+async def test_a_repeat_that_fails_has_its_line_each_time_as_of_whoever_proved_who_it_is(
+    tmp_path: Path, clock: MovingClock
+) -> None:
+    async with asking(tmp_path, clock, audit_refusals_per_minute=1) as (server, certificate, ask):
+        clock.now = certificate.certificate.not_after.replace(microsecond=0)
+        refused = [(await ask()).headers["holdfast-decision"] for _ in range(3)]
+    lines = [json.loads(line) for line in server.audit_log.read_text().splitlines()]
+
+    told = [line for line in lines if line["event"] == "token.refused"]
+    assert [line["decision"] for line in told] == refused
+    assert {(line["reason"], line["client_id"]) for line in told} == {("certificate_expired", "shop.orders")}
 
 
 async def test_a_clock_that_is_set_back_before_the_certificate_is_noticed(tmp_path: Path, clock: MovingClock) -> None:
