@@ -237,6 +237,42 @@ def test_what_is_not_of_the_format_ends_with_2_and_one_line(tmp_path: Path, sour
     assert said in done.stderr
 
 
+_MAPPER = {"name": "a", "protocolMapper": "oidc-audience-mapper", "config": "hush"}
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "said"),
+    [
+        ("hydra", [{"client_id": "a", "jwks": "hush"}], "client a: jwks: expected an object, found a string"),
+        ("keycloak", [{"clientId": "a", "attributes": ["hush"]}], "client a: attributes: expected an object, found a list"),
+        (
+            "keycloak",
+            [{"clientId": "a", "protocolMappers": [_MAPPER]}],
+            "client a: protocolMappers.config: expected an object",
+        ),
+        (
+            "keycloak",
+            {"clients": [{"clientId": "a", "defaultClientScopes": ["b"]}], "clientScopes": [{"name": "b", "attributes": 1}]},
+            "client scope b: attributes: expected an object, found a number",
+        ),
+        ("cloudentity", {"id": "a", "jwks": True}, "client a: jwks: expected an object, found true"),
+    ],
+    ids=["hydra-jwks", "keycloak-attributes", "keycloak-mapper", "keycloak-scope", "cloudentity-jwks"],
+)
+def test_a_member_that_has_to_be_an_object_and_is_none_is_named_and_not_told(
+    tmp_path: Path, source: str, value: Any, said: str
+) -> None:
+    path = tmp_path / "clients" / "a.yaml"
+    path.parent.mkdir()
+    path.write_text(json.dumps(value))
+
+    done = CliRunner().invoke(command, [source, str(tmp_path if source == "cloudentity" else path), "-n", "shop"])
+
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert said in done.stderr
+    assert "hush" not in done.stderr
+
+
 def test_a_template_of_cloudentity_is_not_read_as_if_it_were_filled_in(tmp_path: Path) -> None:
     folder = tmp_path / "clients"
     folder.mkdir()

@@ -89,14 +89,14 @@ def _read_client(path: Path) -> ForeignClient:
 
 
 def _client(value: Mapping[str, Any]) -> ForeignClient:
-    members = Members(value)
+    members = Members(value, f"client {value['id']}")
     if members.text("client_type") == "saml":
         return ForeignClient(client_id=value["id"], method="", refusal="a SAML service provider")
     members.forget(_SAYS_NOTHING)
     client = ForeignClient(
         client_id=members.text("id"),
         method=members.text("token_endpoint_auth_method") or "client_secret_basic",
-        jwks=members.take("jwks") or None,
+        jwks=members.mapping("jwks") or None,
         jwks_uri=members.text("jwks_uri") or None,
         signing_algorithm=members.text("token_endpoint_auth_signing_alg") or None,
         suspended=members.text("client_status") == "inactive",

@@ -59,11 +59,17 @@ class ForeignServer:
     left: tuple[Left, ...] = ()
 
 
+_KINDS: Mapping[type, str] = {str: "a string", list: "a list", bool: "true", int: "a number", float: "a number"}
+"""What a value that is not empty is called."""
+
+
 class Members:
     """The members of a foreign object, each read once; `rest` is what nobody asked for."""
 
-    def __init__(self, value: Mapping[str, Any], path: str = "") -> None:
+    def __init__(self, value: Mapping[str, Any], whose: str, path: str = "") -> None:
+        """`whose`: the client or other object, for what is said of them."""
         self._value = dict(value)
+        self._whose = whose
         self._path = path
 
     def take(self, name: str) -> Any:
@@ -84,6 +90,14 @@ class Members:
         """Every string of a list; none where it is no list."""
         found = self.take(name)
         return tuple(entry for entry in found if isinstance(entry, str)) if isinstance(found, list) else ()
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """Empty where it is absent or empty. Raises Unreadable for anything else, without the value, maybe a secret."""
+        found = self.take(name) or {}
+        if not isinstance(found, Mapping):
+            kind = _KINDS.get(type(found), "something else")
+            raise Unreadable(f"{self._whose}: {self._path}{name}: expected an object, found {kind}")
+        return found
 
     def forget(self, names: Iterable[str]) -> None:
         """These say nothing about what the client may do."""

@@ -52,13 +52,13 @@ def _entries(value: Any) -> list[Any]:
 def _client(value: Any, index: int) -> ForeignClient:
     if not isinstance(value, Mapping) or not isinstance(value.get("client_id"), str) or not value["client_id"]:
         raise Unreadable(f"entry {index}: expected a client with client_id, found none")
-    members = Members(value)
+    members = Members(value, f"client {value['client_id']}")
     members.forget(_SAYS_NOTHING)
     client = ForeignClient(
         client_id=members.text("client_id"),
         # Hydra's default where a client says nothing.
         method=members.text("token_endpoint_auth_method") or "client_secret_basic",
-        jwks=members.take("jwks") or None,
+        jwks=members.mapping("jwks") or None,
         jwks_uri=members.text("jwks_uri") or None,
         signing_algorithm=members.text("token_endpoint_auth_signing_alg") or None,
         lifetime=members.text("client_credentials_grant_access_token_lifespan") or None,

@@ -99,8 +99,9 @@ def _left_of(realm: Mapping[str, Any]) -> Iterator[Left]:
 def _client(value: Any, scopes: RealmScopes) -> ForeignClient:
     if not isinstance(value, Mapping) or not isinstance(value.get("clientId"), str) or not value["clientId"]:
         raise Unreadable("expected clients with clientId, found one without")
-    members, attributes = Members(value), Members(value.get("attributes") or {}, "attributes.")
-    members.take("attributes")
+    whose = f"client {value['clientId']}"
+    members = Members(value, whose)
+    attributes = Members(members.mapping("attributes"), whose, "attributes.")
     client = ForeignClient(
         client_id=members.text("clientId"),
         method=_METHODS.get(members.text("clientAuthenticatorType") or "client-secret", "unknown"),

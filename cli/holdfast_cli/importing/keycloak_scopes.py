@@ -7,7 +7,7 @@ Owns that a scope of Keycloak is a bundle of claims, and a scope of OAuth only w
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from holdfast_cli.importing.foreign import OF_USERS, ForeignClient, leave_audiences, leave_scopes
+from holdfast_cli.importing.foreign import OF_USERS, ForeignClient, Members, leave_audiences, leave_scopes
 
 _BUNDLES = frozenset(
     {"acr", "basic", "roles", "web-origins", "role_list", "service_account", "microprofile-jwt", "organization"}
@@ -25,8 +25,11 @@ class RealmScopes:
         self._scopes = {str(entry.get("name")): entry for entry in entries}
 
     def is_shown(self, name: str) -> bool:
-        """Whether the token's `scope` names it; one that the realm's export does not describe is taken to be shown."""
-        attributes = self._scopes.get(name, {}).get("attributes") or {}
+        """Whether the token's `scope` names it; one that the realm's export does not describe is taken to be shown.
+
+        Raises Unreadable.
+        """
+        attributes = Members(self._scopes.get(name, {}), f"client scope {name}").mapping("attributes")
         return str(attributes.get("include.in.token.scope", "true")) == "true"
 
     def mappers(self, name: str) -> list[Any]:
@@ -44,11 +47,11 @@ def leave_realm_scopes(client: ForeignClient, names: Iterable[str], scopes: Real
 
 
 def leave_mappers(client: ForeignClient, mappers: Any, field_name: str) -> None:
-    """Audiences are kept; other claims have no place in a token of a workload."""
+    """Audiences are kept; other claims have no place in a token of a workload. Raises Unreadable."""
     for mapper in mappers if isinstance(mappers, list) else ():
         if not isinstance(mapper, Mapping):
             continue
-        config = mapper.get("config") or {}
+        config = Members(mapper, f"client {client.client_id}", f"{field_name}.").mapping("config")
         if mapper.get("protocolMapper") == _AUDIENCE and config.get("included.custom.audience"):
             leave_audiences(client, [str(config["included.custom.audience"])], field_name)
         else:
