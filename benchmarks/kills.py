@@ -18,6 +18,8 @@ PAUSE = (2.0, 8.0)
 """Seconds between two kills."""
 DOWN = (0.0, 6.0)
 """Seconds for which something stays down; the operator's Lease is over after eight."""
+START = 240.0
+"""Seconds in which the API server has to be ready again: it starts with hundreds of watches and webhooks at its door."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Kills:
             "server, at once back": cluster.authserver.kill,
             "server": partial(self._down, cluster.authserver),
             "server and operator": self._both,
-            "API server": cluster.plane.restart_apiserver,
+            "API server": partial(cluster.plane.restart_apiserver, seconds=START),
             "cert-manager": cluster.plane.restart_cert_manager,
         }
         what = self.rng.choice(list(ways))

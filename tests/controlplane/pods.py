@@ -6,6 +6,7 @@ Neighbours: `plane` (the API server it reads Secrets from), `cluster` (which put
 """
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.controlplane.plane.plane import KubectlError
 from tests.controlplane.plane.process import Process
 
 RESTART_DELAY = 0.3
@@ -159,7 +161,8 @@ class Pod:
             waited += 0.1
             if waited >= SECRET_REFRESH:
                 waited = 0.0
-                self.lay_volumes()
+                with contextlib.suppress(KubectlError):  # without the API server what is there stays, as with a kubelet
+                    self.lay_volumes()
 
     def _environment(self) -> dict[str, str]:
         # Process.start adds to what this process has; a HOLDFAST_ variable of the caller must not reach the pod.

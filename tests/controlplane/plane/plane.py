@@ -121,11 +121,14 @@ class ControlPlane:
         """What the API server answered so far, from byte `offset` of the audit log on."""
         return audit.read(self.audit_log, offset)
 
-    def restart_apiserver(self, *extra: str) -> None:
-        """Kills the API server and starts it again, on its port, with `extra` flags; everything else keeps running."""
+    def restart_apiserver(self, *extra: str, seconds: float = 60) -> None:
+        """Kills the API server and starts it again, on its port, with `extra` flags; everything else keeps running.
+
+        `seconds`: until it has to be ready.
+        """
         self.processes["kube-apiserver"].signal(signal.SIGKILL)
         self.processes["kube-apiserver"].stop()
-        self._start_apiserver(extra)
+        self._start_apiserver(extra, seconds)
 
     def restart_cert_manager(self) -> None:
         """Kills cert-manager's controller and starts it again."""
@@ -217,13 +220,13 @@ class ControlPlane:
         etcd = self._run("etcd", commands.etcd(self.binaries.path("etcd"), self.root / "etcd", self.ports))
         etcd.wait_until(lambda: _answers(f"http://127.0.0.1:{self.ports.etcd}/health"))
 
-    def _start_apiserver(self, extra: Sequence[str] = ()) -> None:
+    def _start_apiserver(self, extra: Sequence[str] = (), seconds: float = 60) -> None:
         binary, policy = self.binaries.path("kube-apiserver"), self.root / "audit-policy.json"
         command = commands.apiserver(binary, self._pki, policy, self.audit_log, self.ports)
         server = self._run("kube-apiserver", [*command, *extra])
         trust = ssl.create_default_context(cafile=str(self.ca_file))
         trust.load_cert_chain(self._pki / "admin.crt", self._pki / "admin.key")
-        server.wait_until(lambda: _answers(f"{self.url}/readyz", trust))
+        server.wait_until(lambda: _answers(f"{self.url}/readyz", trust), seconds)
 
     def _start_controllers(self) -> None:
         for name in ("kube-controller-manager", "kube-scheduler"):
