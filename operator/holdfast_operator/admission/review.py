@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 READ_LIMIT = 3.0
 """Seconds for all that is read for one review; the API server waits for 5 (timeoutSeconds in the chart)."""
 _UNLISTED = "the injector has not seen the cluster yet: policies and other clients were not looked at"
+_UNREAD = "ConfigMaps that policies name could not be read in time: policies were looked at as they were before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,14 @@ class _Looking:
         claimant = claimant_of(client)
         if not self._store.knows_namespace(claimant.key.namespace):
             await self._read(self._store.read_again({Key(Kind.NAMESPACE, "", claimant.key.namespace)}), None)
-        found = judge_client(client, await self._store.world(await self._config_maps(self._places(claimant))))
-        if self._store.listed:
+        config_maps = await self._config_maps(self._places(claimant))
+        ruling = await self._read(self._store.policies.current(), None)
+        found = judge_client(client, self._store.world(ruling or self._store.policies.last, config_maps))
+        doubts = (() if self._store.listed else (_UNLISTED,)) + (() if ruling is not None else (_UNREAD,))
+        if not doubts:
             return found
         certain = _only(found, _shown_by_itself)
-        return replace(certain, warnings=(*certain.warnings, _UNLISTED))
+        return replace(certain, warnings=(*certain.warnings, *doubts))
 
     async def at_policy(self, policy: Object) -> Judgement:
         return judge_policy(policy, await self._config_maps(referenced_config_maps(policy.get("spec") or {})))
@@ -125,16 +129,20 @@ def _shown_by_itself(objection: Objection) -> bool:
 
 
 def _new_to(old: Judgement) -> Callable[[Objection], bool]:
-    """What was not wrong before. Of what was, people are only reminded."""
-    before = {(o.reason, o.message) for o in old.objections}
-    return lambda objection: (objection.reason, objection.message) not in before
+    """What was not wrong before, nor doubtful. Of what was, people are only reminded."""
+    before = {*old.warnings, *map(_worded, old.objections)}
+    return lambda objection: _worded(objection) not in before
 
 
 def _only(found: Judgement, refuses: Callable[[Objection], bool]) -> Judgement:
     """The other objections become warnings."""
     kept = tuple(o for o in found.objections if refuses(o))
-    others = (f"{o.reason}: {o.message}" for o in found.objections if not refuses(o))
+    others = (_worded(o) for o in found.objections if not refuses(o))
     return Judgement(kept, (*found.warnings, *others))
+
+
+def _worded(objection: Objection) -> str:
+    return f"{objection.reason}: {objection.message}"
 
 
 def _verdict(found: Judgement) -> Verdict:

@@ -48,6 +48,11 @@ class RulingPolicies:
     def __len__(self) -> int:
         return len(self._objects)
 
+    @property
+    def last(self) -> Ruling:
+        """As they were made last, whatever has changed since; none before the first time."""
+        return self._ruling
+
     def forget_sources(self) -> None:
         """Have every ConfigMap read anew."""
         for place in config_maps_of(self._objects.values()):

@@ -12,7 +12,7 @@ from typing import Protocol
 from holdfast.clock import Clock
 from holdfast_operator.admission.claimants import Claimants, claimant_of, key_of
 from holdfast_operator.admission.objection import ALL_POLICIES
-from holdfast_operator.admission.ruling import RulingPolicies
+from holdfast_operator.admission.ruling import Ruling, RulingPolicies
 from holdfast_operator.admission.world import World
 from holdfast_operator.reconcile.ports import ClusterReads, Key, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
@@ -117,9 +117,8 @@ class Store:
         """Whether its labels are known."""
         return name in self._namespaces
 
-    async def world(self, config_maps: dict[Place, Object | None]) -> World:
+    def world(self, ruling: Ruling, config_maps: dict[Place, Object | None]) -> World:
         """What a change is judged against, now."""
-        ruling = await self.policies.current()
         return World(
             namespaces=self._namespaces,
             policies=ruling.policies,

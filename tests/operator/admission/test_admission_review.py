@@ -166,6 +166,43 @@ async def test_a_silent_api_server_does_not_make_the_answer_late(
     assert (await injector.asks(TOO_LONG)).answer.warnings == (f"LifetimeTooLong: {SAID}",)
 
 
+PINNED = policy("pinned", certificates={"trustAnchors": [{"configMapKeyRef": {"namespace": "platform", "name": "roots"}}]})
+
+
+async def test_the_config_map_of_a_policy_that_nobody_answers_for_does_not_make_the_answer_late(
+    injector: Injector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "READ_LIMIT", 0.05)
+    await injector.declare(PINNED)
+    await injector.store.list_all()
+    injector.line.hold(Kind.CONFIG_MAP)
+
+    async with asyncio.timeout(5):
+        found = (await injector.asks(manifest())).answer
+
+    assert (found.refusal, [w.split(":")[0] for w in found.warnings]) == (
+        "",
+        ["ConfigMaps that policies name could not be read in time"],
+    )
+
+
+async def test_meanwhile_policies_count_as_they_did_before_and_refuse_nobody(
+    injector: Injector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await injector.declare(PINNED, SHORT)
+    await injector.store.list_all()
+    before = (await injector.asks(TOO_LONG)).answer
+    monkeypatch.setattr(reviewing, "READ_LIMIT", 0.05)
+    injector.clock.move(seconds=60)
+    injector.line.hold(Kind.CONFIG_MAP)
+
+    async with asyncio.timeout(5):
+        found = (await injector.asks(TOO_LONG)).answer
+
+    assert (before.refusal, found.refusal) == (SAID, "")
+    assert {f"LifetimeTooLong: {SAID}", *before.warnings} <= set(found.warnings)
+
+
 async def test_before_the_first_listing_it_says_so_and_refuses_nobody_for_others(tmp_path: Path) -> None:
     injector = Injector(tmp_path)
     injector.line.cut = True
