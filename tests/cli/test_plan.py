@@ -179,6 +179,26 @@ def test_what_a_config_map_holds_is_not_shown(running: DevProcess, declared: Pat
     assert "hush" not in done.stdout
 
 
+def test_an_edit_of_a_policy_that_is_there_concerns_the_same_clients_as_a_new_one(
+    running: DevProcess, declared: Path
+) -> None:
+    wide = SHORT.replace("12h", "22h")
+    declared.write_text(wide)
+    running.write("policy.yaml", wide)
+    try:
+        running.wait_for(lambda: plan(running, declared)[1]["changes"] == [])
+        declared.write_text(SHORT)
+
+        code, said = plan(running, declared)
+
+        assert (code, of(said, "short")["action"]) == (1, "change")
+        assert [r["rule"] for r in of(said, "long")["refusals"]] == ["DurationTooLong"]
+        assert of(said, "billing")["effects"][0].startswith("Certificate billing: issue anew with duration 79200s -> 43200s")
+    finally:
+        (running.manifests / "policy.yaml").unlink()
+        running.wait_for(lambda: all(running.is_ready(name) for name in ("orders", "billing", "long")))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

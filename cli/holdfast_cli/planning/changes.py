@@ -1,6 +1,6 @@
 """What a plan says of one object, as a value.
 
-Owns the words of the report. Neighbours: `compare` makes it, `table` and `listing` print it.
+Owns the words of the report. Neighbours: `compare` makes it, `table` prints it.
 """
 
 from collections.abc import Iterator, Mapping

@@ -4,17 +4,20 @@ Owns the sentences. An action that keeps books only (a finalizer) is not told. N
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from holdfast.oauth.client_metadata import ClientMetadata, to_json
 from holdfast_cli.planning.changes import FieldChange, differences
 from holdfast_cli.planning.scene import Standing
 from holdfast_operator.reconcile.actions import (
     Action,
+    AddFinalizer,
     ApplyCertificate,
     DeleteCertificate,
     DeleteClient,
     PutClient,
+    ReleaseClient,
+    RemoveFinalizer,
     RenewCertificate,
 )
 from holdfast_operator.reconcile.certificate import find_certificate
@@ -45,6 +48,12 @@ def _told(action: Action, standing: Standing) -> Iterator[str]:
             yield _registration(metadata, standing)
         case DeleteClient(client_id, _):
             yield f"registration {client_id}: remove, so that it gets no tokens"
+        case ReleaseClient(client_id, _):
+            yield f"registration {client_id}: let go on as nobody's"
+        case AddFinalizer() | RemoveFinalizer():
+            return
+        case _:
+            assert_never(action)
 
 
 def _certificate(wanted: Object, standing: Standing) -> str:

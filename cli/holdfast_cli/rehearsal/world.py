@@ -95,6 +95,7 @@ def as_stored(key: Key, declared: Object, live: Object | None = None) -> Object:
     metadata = {**kept, **own} | {m: {**(kept.get(m) or {}), **(own.get(m) or {})} for m in ("labels", "annotations")}
     if _content(live) != _content(declared):
         metadata["generation"] = int(kept.get("generation") or 0) + 1
+        metadata.pop("resourceVersion", None)  # that of the live content: what is remembered by it is not this object's
     return {**declared, "metadata": metadata, **({"status": live["status"]} if "status" in live else {})}
 
 
