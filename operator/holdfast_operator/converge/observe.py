@@ -1,6 +1,7 @@
-"""Reading one client's world through the ports, live, as one value.
+"""Reading one client's world through the ports, as one value.
 
-Owns which objects a client's plan depends on. Decides nothing. Neighbours: `observed`, `plan`.
+Owns which objects a client's plan depends on, and not where they come from: in the operator that is `mirror`, as fresh as
+the events and listings that feed it. Decides nothing. Neighbours: `observed`, `plan`.
 """
 
 import asyncio
