@@ -123,6 +123,7 @@ async def test_without_the_permission_to_approve_it_asks_again_until_it_has_it(
     plane.kubectl_run("create", "serviceaccount", "approver", f"--namespace={namespace}")
     may(plane, namespace, "get", "certificaterequests")
     may(plane, namespace, "patch", "certificaterequests/status")
+    may(plane, namespace, "list", "oauthclients", group="holdfast.dev")
     ask(plane, namespace, "right")
     async with loop_as(plane.service_account_kubeconfig(namespace, "approver")) as loop:
         await loop.sees(namespace, "right")
@@ -146,10 +147,10 @@ async def test_knows_which_issuers_cert_manager_approves_for(plane: ControlPlane
         assert (loop.approver.unguarded, loop.approver.open) == (1, 0)
 
 
-def may(plane: ControlPlane, namespace: str, verb: str, resource: str, *names: str) -> None:
+def may(plane: ControlPlane, namespace: str, verb: str, resource: str, *names: str, group: str = "cert-manager.io") -> None:
     """Lets the ServiceAccount `approver` of this namespace do that everywhere."""
     role = f"{verb}-{namespace}"
-    rule = {"apiGroups": ["cert-manager.io"], "resources": [resource], "verbs": [verb], "resourceNames": list(names)}
+    rule = {"apiGroups": [group], "resources": [resource], "verbs": [verb], "resourceNames": list(names)}
     kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
     plane.apply([{**kind, "metadata": {"name": role}, "rules": [rule]}])
     plane.kubectl_run(
