@@ -21,6 +21,7 @@ from holdfast_operator.admission.listener import Listener, ReloadingContext, Tls
 from holdfast_operator.admission.metrics import InjectorMetrics
 from holdfast_operator.admission.settings import InjectorSettings
 from holdfast_operator.admission.store import FOLLOWED, Store
+from holdfast_operator.logs import log_json_lines
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import ClusterError, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
@@ -34,7 +35,7 @@ _LIST_RETRY = 1.0  # seconds until a listing that failed is tried again
 
 def main() -> int:
     """`holdfast injector`: 0 after SIGTERM, 1 when it could not go on, 2 when it could not start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_json_lines()
     try:
         settings = InjectorSettings()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:

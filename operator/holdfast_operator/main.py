@@ -31,6 +31,7 @@ from holdfast_operator.converge.stores import Stores
 from holdfast_operator.engine.engine import Engine, EngineSettings
 from holdfast_operator.engine.leadership import Leadership
 from holdfast_operator.engine.lease import Elector, WentBack
+from holdfast_operator.logs import log_json_lines
 from holdfast_operator.metrics import Metrics
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import Kind, Object
@@ -56,7 +57,7 @@ class _Parts:
 
 def main() -> int:
     """`holdfast operator`: 0 after SIGTERM, 1 when it could not go on, 2 when it could not start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_json_lines()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
     try:
         settings = Settings()  # type: ignore[call-arg]  # from the environment
@@ -134,10 +135,12 @@ async def _build(settings: Settings, running: AsyncExitStack) -> _Parts:
         reconciler,
         EngineSettings(workers=settings.workers, resync=settings.resync),
         observer=metrics.passed,
+        on_failure=metrics.failed,
         stores=stores,
     )
     mirror.on_write = engine.on_own_write
     _show(metrics, engine, elector)
+    metrics.show(engine.index.standing, system_clock)
     warm = "1 once everything was listed: taking over then costs no listing."
     metrics.gauge("holdfast_operator_stores_warm", warm, lambda: float(mirror.whole))
     _show_approver(metrics, approver)

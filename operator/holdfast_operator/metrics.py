@@ -1,10 +1,19 @@
 """What the operator counts. Owns names and labels; `ops` shows them."""
 
-from collections.abc import Callable
+from collections import Counter as Count
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from holdfast.clock import Clock
+from holdfast_operator.engine.standing import RenewedBy, Standing
 from holdfast_operator.reconcile.ports import Key
+
+SOON = timedelta(days=7)
+"""What ends within this time is counted."""
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -19,6 +28,12 @@ class Metrics:
         )
         self._seconds = Histogram(
             "holdfast_operator_pass_seconds", "How long a pass took.", ["kind"], buckets=_BUCKETS, registry=self._registry
+        )
+        self._failures = Counter(
+            "holdfast_operator_pass_errors",
+            "Passes that failed, by kind and reason.",
+            ["kind", "reason"],
+            registry=self._registry,
         )
         self._events = Counter(
             "holdfast_operator_watch_events", "Events the watches brought, by kind.", ["kind"], registry=self._registry
@@ -48,6 +63,14 @@ class Metrics:
         """Show a value that is asked for when it is read."""
         Gauge(name, meaning, registry=self._registry).set_function(value)
 
+    def show(self, standing: Standing, clock: Clock) -> None:
+        """Show how clients stand."""
+        self._registry.register(_Clients(standing, clock))
+
+    def failed(self, key: Key, reason: str) -> None:
+        """A pass has failed; `reason`: of a closed list."""
+        self._failures.labels(key.kind.kind, reason).inc()
+
     def passed(self, key: Key, seconds: float, result: str) -> None:
         """A pass has ended."""
         self._passes.labels(key.kind.kind, result).inc()
@@ -69,3 +92,36 @@ class Metrics:
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+class _Clients(Collector):
+    """Counted when it is read. Clients by condition have a series for each status and reason that some of them has."""
+
+    def __init__(self, standing: Standing, clock: Clock) -> None:
+        self._standing, self._clock = standing, clock
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ["condition", "status", "reason"]
+        by_condition = GaugeMetricFamily("holdfast_operator_clients", "OAuthClients by condition.", labels=labels)
+        for stand, count in self._standing.conditions.items():
+            by_condition.add_metric(stand, count)
+        yield by_condition
+        yield from self._ends(self._clock())
+
+    def _ends(self, now: datetime) -> Iterator[GaugeMetricFamily]:
+        ends = list(self._standing.ends())
+        first = GaugeMetricFamily(
+            "holdfast_operator_certificate_days_left",
+            "Until the first of the clients' certificates ends.",
+            labels=["renewed_by"],
+        )
+        soon = GaugeMetricFamily(
+            "holdfast_operator_certificates_ending", "Clients' certificates that end within a week.", labels=["renewed_by"]
+        )
+        within = Count(by for end, by in ends if end - now < SOON)
+        for by in RenewedBy:
+            soon.add_metric([by], within[by])
+            if own := [end for end, renewed_by in ends if renewed_by is by]:
+                first.add_metric([by], (min(own) - now) / timedelta(days=1))
+        yield first
+        yield soon

@@ -3,12 +3,17 @@
 Owns how both are written, for every kind. Must not decide what they say (`reconcile`).
 """
 
+import logging
 from collections.abc import Iterable
 
+from holdfast.api.v1alpha1.conditions import ConditionType
 from holdfast_operator.converge.drifts import Drifts
 from holdfast_operator.reconcile.actions import Event, Plan
+from holdfast_operator.reconcile.issued import condition
 from holdfast_operator.reconcile.permission import Permission, on
 from holdfast_operator.reconcile.ports import Cluster, Kind, Object
+
+log = logging.getLogger(__name__)
 
 PERMISSIONS = (
     on(Kind.OAUTH_CLIENT, "patch", subresource="status"),
@@ -23,6 +28,7 @@ async def write_status(cluster: Cluster, kind: Kind, obj: Object, planned: Plan,
         drifts.left(kind, obj)
     else:
         await _write(cluster, kind, obj, planned.status, drifts)
+        _log(kind, obj, planned.status)
     await record(cluster, kind, obj, planned.events)
     return planned.status is not None
 
@@ -35,6 +41,15 @@ async def _write(cluster: Cluster, kind: Kind, obj: Object, status: Object, drif
     drifts.left(kind, await cluster.apply_status(kind, body))
     if found is not None:
         await drifts.tell(kind, obj, found)
+
+
+def _log(kind: Kind, obj: Object, status: Object) -> None:
+    """What became of an object, once for each change of its status."""
+    metadata, ready = obj["metadata"], condition({"status": status}, ConditionType.READY)
+    name = "/".join(part for part in (kind.kind, metadata.get("namespace"), metadata["name"]) if part)
+    decision = f"Ready={ready.get('status')} {ready.get('reason')}"
+    about = {"object": name, "generation": metadata.get("generation"), "decision": decision}
+    log.info("%s: %s: %s", name, decision, ready.get("message"), extra=about)
 
 
 async def record(cluster: Cluster, kind: Kind, obj: Object, events: Iterable[Event]) -> None:

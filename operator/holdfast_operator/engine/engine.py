@@ -15,6 +15,7 @@ from typing import Protocol
 from holdfast.registry.port import RegistryError, RegistryUnavailable, StaleTerm
 from holdfast.registry.records import RegistryDescription
 from holdfast_operator.converge.outcome import Outcome, SweepResult
+from holdfast_operator.engine.failures import Failure, failure_of
 from holdfast_operator.engine.index import Index
 from holdfast_operator.engine.pace import Pace
 from holdfast_operator.engine.queue import Backoff, Jitter, Priority, WorkQueue
@@ -78,6 +79,8 @@ class Reconciles(Protocol):
 
 PassObserver = Callable[[Key, float, str], None]
 """Told after each pass: key, seconds, and `done`, `waiting`, `retry` or `error`."""
+FailureObserver = Callable[[Key, Failure], None]
+"""Told of each pass that failed: why."""
 
 
 class Stores(Protocol):
@@ -103,6 +106,7 @@ class Engine:
         *,
         jitter: Jitter = random.uniform,
         observer: PassObserver = lambda key, seconds, result: None,
+        on_failure: FailureObserver = lambda key, failure: None,
         stores: Stores | None = None,
     ) -> None:
         """`stores`: what the reconciler's reads are answered from; None: it always reads live."""
@@ -114,6 +118,7 @@ class Engine:
         """Set when the registry says that a newer writer is at work: whoever started the engine must stop it."""
         self.registry_watch = RegistryWatch(reconciler)
         self._jitter, self._observer, self._stores = jitter, observer, stores
+        self._on_failure = on_failure
         self._pace = Pace(self.settings.rate, self.settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -234,10 +239,12 @@ class Engine:
             async with asyncio.timeout(self.settings.pass_limit):
                 result = self._settle(key, await self.reconciler.reconcile(key))
         except StaleTerm as error:
+            self._on_failure(key, failure_of(error))
             self.queue.add_after(key, 1.0)
             self._supersede(error)
         except (Conflict, ClusterUnavailable, RegistryUnavailable, TimeoutError) as error:
             result = "retry"
+            self._on_failure(key, failure_of(error))
             asked = getattr(error, "retry_after", None) or 0.0
             self._pace.hold(asked)
             delay = self.queue.retry(key, asked)
@@ -245,9 +252,11 @@ class Engine:
             where = (key.kind.kind, key.namespace, key.name)
             log.log(level, "%s %s/%s: again in %.1f s: %s", *where, delay, error or "timeout")
         except (ClusterError, RegistryError) as error:
+            self._on_failure(key, failure_of(error))
             delay = self.queue.retry(key)
             log.warning("%s %s/%s: again in %.1f s: %s", key.kind.kind, key.namespace, key.name, delay, error)
-        except Exception:
+        except Exception as error:
+            self._on_failure(key, failure_of(error))
             self.queue.retry(key)
             log.exception("%s %s/%s: a pass failed in a way nobody foresaw", key.kind.kind, key.namespace, key.name)
         finally:
@@ -255,6 +264,7 @@ class Engine:
 
     def _settle(self, key: Key, outcome: Outcome) -> str:
         if outcome.retry:
+            self._on_failure(key, Failure.REGISTRY_UNAVAILABLE)
             self._pace.hold(outcome.requeue_after or 0.0)
             self.queue.retry(key, outcome.requeue_after or 0.0)
             return "retry"
