@@ -17,6 +17,10 @@ Jitter = Callable[[float, float], float]
 """Answers a number between two bounds: `random.uniform`, or a constant in tests."""
 
 
+OBSTINATE = 3
+"""Failures in a row after which a key no longer goes before what has only now changed: many such keep nobody waiting."""
+
+
 class Priority(IntEnum):
     """Which key goes first."""
 
@@ -90,7 +94,7 @@ class WorkQueue:
         """Make a failed key due after its back-off, not before `at_least` seconds; answers the delay."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = max(at_least, self._backoff.delay(failures, self._jitter))
-        self.add_after(key, delay)
+        self.add_after(key, delay, Priority.CHANGE if failures < OBSTINATE else Priority.RESYNC)
         return delay
 
     def retry_failing_now(self) -> None:

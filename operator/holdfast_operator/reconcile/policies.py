@@ -79,13 +79,13 @@ class PolicyInForce:
 
 def policy_forms(obj: Object) -> tuple[Mapping[str, Any], ...]:
     """The spec as written and the last accepted one: who matches either is concerned by a change of the object."""
-    spec, accepted = obj.get("spec") or {}, _last_accepted(obj)
+    spec, accepted = mapping(obj.get("spec")), _last_accepted(obj)
     return (spec,) if accepted is None or accepted == spec else (spec, accepted)
 
 
 def is_accepted_as_written(obj: Object) -> bool:
     """Whether its status says that the form in force is the one that is written."""
-    return _last_accepted(obj) == (obj.get("spec") or {})
+    return _last_accepted(obj) == mapping(obj.get("spec"))
 
 
 def config_maps_of(policies: Iterable[Object]) -> frozenset[tuple[str, str]]:
@@ -122,7 +122,7 @@ def _versions(obj: Object, config_maps: ConfigMaps) -> tuple[object, ...] | None
 
 
 def _judge(obj: Object, sources: ConfigMaps) -> PolicyInForce:
-    name, spec = obj["metadata"]["name"], obj.get("spec") or {}
+    name, spec = obj["metadata"]["name"], mapping(obj.get("spec"))
     found, problem = _read(obj, sources)
     if found is not None:
         return PolicyInForce(
@@ -212,7 +212,7 @@ def pinned_keys(policies: Iterable[PolicyInForce]) -> frozenset[str]:
 
 
 def _last_accepted(obj: Object) -> Mapping[str, Any] | None:
-    accepted = (obj.get("status") or {}).get("lastAccepted") or {}
+    accepted = mapping(mapping(obj.get("status")).get("lastAccepted"))
     spec = accepted.get("spec")
     return spec if isinstance(spec, Mapping) else None
 
@@ -233,7 +233,7 @@ def _read(obj: Object, config_maps: ConfigMaps) -> tuple[_Read | None, Finding |
 
 def _parse(obj: Object, anchors: tuple[bytes, ...] | None) -> tuple[Policy | None, Finding | None]:
     """The policy as a value that pins `anchors`, or what is wrong with its spec."""
-    spec = obj.get("spec") or {}
+    spec = mapping(obj.get("spec"))
     for member in ("namespaceSelector", "clientSelector"):
         if found := selectors.problem(spec.get(member)):
             return None, stalled(Reason.INVALID_SPEC, f"spec.{member}.{found}")

@@ -20,6 +20,7 @@ from holdfast_operator.reconcile.actions import (
     RemoveFinalizer,
 )
 from holdfast_operator.reconcile.finding import Finding, fine, waiting
+from holdfast_operator.reconcile.names import mapping
 from holdfast_operator.reconcile.observed import Observed, RegistrySeen, RegistryUnreachable
 from holdfast_operator.reconcile.ports import Object
 
@@ -98,7 +99,7 @@ def keep(observed: Observed, policy: EffectivePolicy, why: str) -> RegistrationV
     if isinstance(observed.registry, RegistryUnreachable):
         return unreachable(observed.registry)
     stored = own_record(observed)
-    suspend = bool((observed.client.get("spec") or {}).get("suspend"))
+    suspend = bool(mapping(observed.client.get("spec")).get("suspend"))
     if stored is None or not is_of_this_life(stored, observed.client):
         letting_go = (RemoveFinalizer(),) if stored is None and _has_finalizer(observed.client) else ()
         return RegistrationVerdict(finding=waiting(Reason.REGISTRATION_PENDING, why), actions=letting_go)
