@@ -14,14 +14,13 @@ from holdfast_cli.exporting.objects import export_objects
 from holdfast_cli.exporting.registrations import Issuer, export_registrations
 from holdfast_cli.failure import Failure
 from holdfast_cli.manifests.output import to_yaml, write_output
-from holdfast_cli.options import issuer_of
+from holdfast_cli.options import issuer_of, trust_domain_option
 from holdfast_cli.places import NoDevFolder, open_cluster, open_dev_folder
 from holdfast_cli.terminal import visible
 from holdfast_cli.urls import check_https
 from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes_api import NotConfigured
 from holdfast_operator.reconcile.ports import ClusterError, Object
-from holdfast_operator.reconcile.settings import ReconcileSettings
 
 _ENV = "HOLDFAST_ADMIN_{}"
 """As the operator's settings: in its pod nothing has to be named."""
@@ -48,7 +47,8 @@ class _Registry:
 @click.option("--admin-ca-file", envvar=_ENV.format("CA_FILE"), show_envvar=True, type=click.Path(path_type=Path))
 @click.option("--admin-cert-file", envvar=_ENV.format("CERT_FILE"), show_envvar=True, type=click.Path(path_type=Path))
 @click.option("--admin-key-file", envvar=_ENV.format("KEY_FILE"), show_envvar=True, type=click.Path(path_type=Path))
-@click.option("--issuer", metavar="[KIND/]NAME", help="With --registry: who issues to clients whose CA is shared.")
+@click.option("--issuer", metavar="[KIND/]NAME", help="With --registry: who issues to clients of cert-manager.")
+@trust_domain_option
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Clients of this one alone; may be given again.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write there; the file must not exist.")
 def command(
@@ -61,6 +61,7 @@ def command(
     admin_cert_file: Path | None,
     admin_key_file: Path | None,
     issuer: str | None,
+    trust_domain: str,
     namespaces: tuple[str, ...],
     output: Path | None,
 ) -> None:
@@ -79,7 +80,7 @@ def command(
     try:
         if from_registry:
             source = _registry(admin_url, admin_ca_file, admin_cert_file, admin_key_file)
-            objects = asyncio.run(_registrations(source, namespaces, issuer_of(issuer)))
+            objects = asyncio.run(_registrations(source, namespaces, issuer_of(issuer), trust_domain))
         else:
             objects = asyncio.run(_objects(folder, kubeconfig, context, namespaces))
     except (ClusterError, NoDevFolder, NotConfigured, RegistryError) as error:
@@ -106,10 +107,12 @@ async def _objects(
         return await export_objects(cluster, namespaces)
 
 
-async def _registrations(source: _Registry, namespaces: tuple[str, ...], issuer: Issuer | None) -> list[Object]:
+async def _registrations(
+    source: _Registry, namespaces: tuple[str, ...], issuer: Issuer | None, trust_domain: str
+) -> list[Object]:
     registry = HttpRegistry(source.url, ca_file=source.ca_file, cert_file=source.cert_file, key_file=source.key_file)
     try:
-        found = await export_registrations(registry, namespaces, issuer, ReconcileSettings().trust_domain)
+        found = await export_registrations(registry, namespaces, issuer, trust_domain)
     finally:
         await registry.close()
     for exported in found:

@@ -14,7 +14,7 @@ from holdfast_cli.importing import cloudentity, hydra, keycloak, report
 from holdfast_cli.importing.foreign import ForeignServer, Unreadable
 from holdfast_cli.importing.manifest import Choices, make_manifests
 from holdfast_cli.manifests.output import to_yaml, write_output
-from holdfast_cli.options import issuer_of
+from holdfast_cli.options import issuer_of, trust_domain_option
 from holdfast_operator.adapters.folder.documents import read_text
 
 MAX_EXPORT = 256 * 1024 * 1024  # bytes: a realm with all its users
@@ -47,6 +47,7 @@ def _options(function: Command) -> Command:
             "--trust-anchors", metavar="CONFIGMAP[/KEY]", help="ConfigMap with the CA that their certificates are of."
         ),
         click.option("--issuer", metavar="[KIND/]NAME", help="cert-manager issuer of their certificates; a ClusterIssuer."),
+        trust_domain_option,
         click.option("-n", "--namespace", required=True, help="Where they will live."),
     ):
         function = option(function)
@@ -82,6 +83,7 @@ def _run(
     read: Callable[[], ForeignServer],
     *,
     namespace: str,
+    trust_domain: str,
     issuer: str | None,
     trust_anchors: str | None,
     new_ids: bool,
@@ -93,6 +95,7 @@ def _run(
         raise Failure("--replace-secrets: expected --issuer beside it, found none", command=f"import {name}")
     choices = Choices(
         namespace=namespace,
+        trust_domain=trust_domain,
         issuer=issuer_of(issuer),
         anchors=None if trust_anchors is None else _anchors(trust_anchors),
         keep_ids=not new_ids,

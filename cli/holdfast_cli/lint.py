@@ -16,9 +16,8 @@ from holdfast_cli.linting.single import judge_each
 from holdfast_cli.linting.text import as_json, as_text
 from holdfast_cli.manifests.documents import OWN, read_documents
 from holdfast_cli.manifests.files import read_sources
+from holdfast_cli.options import cluster_domain_option, trust_domain_option
 from holdfast_operator.reconcile.settings import ReconcileSettings
-
-_DEFAULTS = ReconcileSettings()
 
 
 @click.command(name="lint")
@@ -27,8 +26,8 @@ _DEFAULTS = ReconcileSettings()
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
 @click.option("-n", "--namespace", default="default", show_default=True, help="Of objects that name none.")
-@click.option("--trust-domain", default=_DEFAULTS.trust_domain, show_default=True, help="As the operator has it.")
-@click.option("--cluster-domain", default=_DEFAULTS.cluster_domain, show_default=True, help="As the operator has it.")
+@trust_domain_option
+@cluster_domain_option
 def command(
     files: tuple[str, ...],
     policies: Path | None,

@@ -1,9 +1,32 @@
 """What the options of several commands hold, read in one way.
 
-Owns the form of `[KIND/]NAME` of an issuer. Neighbours: `export`, `import_clients`.
+Owns the form of `[KIND/]NAME` of an issuer, and the options that say how the operator is set. Neighbours: the commands.
 """
 
+import click
+
 from holdfast_cli.failure import Failure
+from holdfast_operator.reconcile.settings import ReconcileSettings
+
+_DEFAULTS = ReconcileSettings()
+_AS_THE_OPERATOR = "As the operator has it."
+
+trust_domain_option = click.option(
+    "--trust-domain",
+    default=_DEFAULTS.trust_domain,
+    envvar="HOLDFAST_TRUST_DOMAIN",
+    show_envvar=True,
+    show_default=True,
+    help=_AS_THE_OPERATOR,
+)
+cluster_domain_option = click.option(
+    "--cluster-domain",
+    default=_DEFAULTS.cluster_domain,
+    envvar="HOLDFAST_CLUSTER_DOMAIN",
+    show_envvar=True,
+    show_default=True,
+    help=_AS_THE_OPERATOR,
+)
 
 ISSUER_KINDS = ("ClusterIssuer", "Issuer")
 

@@ -1,6 +1,6 @@
 """Where objects are: a cluster, or the data folder of a `holdfast dev`. Read only.
 
-Owns opening them. Neighbours: `plan` and `export` read.
+Owns opening them. Neighbours: `plan`, `export` and `policy` read.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -12,6 +12,7 @@ from holdfast.clock import system_clock
 from holdfast_cli.failure import REFUSED, Failure, say
 from holdfast_cli.manifests.documents import Documents, read_documents
 from holdfast_cli.manifests.files import read_sources
+from holdfast_cli.options import cluster_domain_option, trust_domain_option
 from holdfast_cli.places import NoDevFolder, open_cluster, open_dev_folder
 from holdfast_cli.planning.changes import Change
 from holdfast_cli.planning.compare import compare
@@ -19,8 +20,6 @@ from holdfast_cli.planning.table import as_json, as_table
 from holdfast_operator.adapters.kubernetes_api import NotConfigured
 from holdfast_operator.reconcile.ports import ClusterError
 from holdfast_operator.reconcile.settings import ReconcileSettings
-
-_DEFAULTS = ReconcileSettings()
 
 
 @click.command(name="plan")
@@ -32,8 +31,8 @@ _DEFAULTS = ReconcileSettings()
 @click.option("--context", help="Of the kubeconfig; default: its current one.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("-n", "--namespace", default="default", show_default=True, help="Of objects that name none.")
-@click.option("--trust-domain", default=_DEFAULTS.trust_domain, show_default=True, help="As the operator has it.")
-@click.option("--cluster-domain", default=_DEFAULTS.cluster_domain, show_default=True, help="As the operator has it.")
+@trust_domain_option
+@cluster_domain_option
 def command(
     files: tuple[str, ...],
     folder: Path | None,

@@ -26,7 +26,8 @@ from holdfast_cli.export import command
 from holdfast_cli.exporting.registrations import export_registration
 from holdfast_operator.reconcile.anchors import own_anchors
 from holdfast_operator.reconcile.ports import Object
-from holdfast_operator.reconcile.request import client_metadata, read_request
+from holdfast_operator.reconcile.publishing import REVISION
+from holdfast_operator.reconcile.request import KEY_TO_COME, client_metadata, read_request
 from tests.cli.dev_process import DevProcess, client, dev, policy, run_to_end
 from tests.registry_conformance.backends import AdminServer, MovableClock, open_keeper, serve_admin
 from tests.registry_conformance.registrations import BUILT_IN, a_client, an_anchor, an_api, authority
@@ -179,6 +180,41 @@ def test_a_client_of_a_shared_ca_keeps_its_issuer_where_that_is_named() -> None:
     assert "--issuer" in unnamed.notes[0]
 
 
+_ROTATING = a_client(
+    token_endpoint_auth_method="self_signed_tls_client_auth",
+    subject=None,
+    trust_anchors=(),
+    jwks=tuple(
+        certificate_key(authority("Keys").issue(uris=["urn:a"]).certificate, **{REVISION: revision}, **ending)
+        for revision, ending in ((2, {}), (1, {"exp": 1_900_000_000}))
+    ),
+)
+"""As the operator registers one that cert-manager serves, after a renewal."""
+
+
+def test_a_self_signed_client_of_an_issuer_goes_on_rotating_where_that_is_named() -> None:
+    exported = export_registration(_ROTATING, ("Issuer", "team"), "cluster.local")
+
+    (made,) = exported.objects
+    assert made["spec"] == {
+        "authentication": {"method": "self_signed_tls_client_auth"},
+        "certificate": {"issuerRef": {"name": "team", "kind": "Issuer"}},
+        "scopes": ["orders.read"],
+    }
+    assert exported.notes == ()
+    assert _registered(exported.objects, _ROTATING).jwks == (KEY_TO_COME,)
+
+
+def test_a_self_signed_client_whose_issuer_is_not_named_has_the_keys_as_its_own_and_that_is_told() -> None:
+    exported = export_registration(_ROTATING, None, "cluster.local")
+
+    keys = _registered(exported.objects, _ROTATING).jwks or ()
+    assert [key.certificate for key in keys] == [key.certificate for key in _ROTATING.jwks or ()]
+    assert [key.expires_at is None for key in keys] == [True, False]
+    assert REVISION not in json.dumps(exported.objects)
+    assert "which no renewal replaces then; name the issuer: --issuer" in exported.notes[0]
+
+
 def test_an_orphan_comes_as_an_object_that_takes_it_over() -> None:
     orphan = replace(a_client(trust_anchors=_OWN), owner=replace(a_client().owner, uid=""))
 
@@ -197,11 +233,17 @@ async def test_the_registry_of_a_server_is_exported_with_an_operators_certificat
             await keeper.writer.put_client(a_client(name=name), term=term)
         server.registry()  # writes the operator's certificate
         exported = await asyncio.to_thread(run_to_end, tmp_path, *_from(server), "--output", "clients.yaml")
+        elsewhere = await asyncio.to_thread(
+            CliRunner().invoke, command, _from(server)[1:], env={"HOLDFAST_TRUST_DOMAIN": "corp.example"}
+        )
         stranger = await asyncio.to_thread(_as_stranger, tmp_path, server)
 
     assert (exported.returncode, exported.stdout, exported.stderr) == (0, "", "")
     linted = run_to_end(tmp_path, "lint", "clients.yaml", "--strict", "--format", "json")
     assert json.loads(linted.stdout) == {"files": 1, "objects": 2, "findings": []}
+    assert [obj["spec"]["authentication"] for obj in yaml.safe_load_all(elsewhere.stdout)] == [
+        {"subject": {"uri": f"spiffe://cluster.local/ns/shop/sa/{name}"}} for name in ("cart", "orders")
+    ]
     assert (stranger.exit_code, stranger.stdout) == (2, "")
     assert "the admin API" in stranger.stderr
 

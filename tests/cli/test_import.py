@@ -205,6 +205,16 @@ def test_a_private_key_among_the_keys_is_refused_and_not_written(tmp_path: Path)
     assert "cHJpdmF0ZQ" not in json.dumps(told)
 
 
+def test_a_trust_domain_that_makes_no_identity_is_told_and_not_taken_for_the_default(tmp_path: Path) -> None:
+    _, specs, _ = imported(tmp_path, "hydra", *CHOICES, "--trust-domain", "corp.example")
+    _, without, told = imported(tmp_path, "hydra", *CHOICES, "--trust-domain", "no domain")
+
+    name = "7f1f8a4e-5f0b-4f64-9b1e-0d6a6f6a9c11"
+    assert name in specs
+    assert name not in without
+    assert "spiffe://no domain/ns/shop/sa/" in told[name]["left_out_because"]
+
+
 def test_two_ids_that_make_one_name_are_not_merged(tmp_path: Path) -> None:
     clients = [{"client_id": name, "grant_types": ["client_credentials"]} for name in ("Orders", "orders")]
     (tmp_path / "in.json").write_text(json.dumps({"items": clients}))

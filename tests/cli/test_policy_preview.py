@@ -187,17 +187,22 @@ def test_a_policy_that_could_not_be_accepted_is_told_with_why(desk: Desk) -> Non
 @pytest.mark.parametrize(("arguments", "message"), [
     (("{asked}", "--dir", "{none}"), "--dir: expected a folder"),
     (("{asked}", "--kubeconfig", "{none}"), "--kubeconfig: expected a file"),
-    (("{asked}", "--dir", "{folder}", "--kubeconfig", "{asked}"), "expected one of them, found both"),
+    (("{asked}", "--dir", "{folder}", "--kubeconfig", "{asked}"), "--dir: expected no --kubeconfig and no --context"),
+    (("{asked}", "--dir", "{folder}", "--context", "a"), "--dir: expected no --kubeconfig and no --context"),
+    (("{asked}", "--kubeconfig", "{contexts}", "--context", "other"), "other"),
     (("{none}", "--dir", "{folder}"), "cannot be read"),
     (("{folder}", "--dir", "{folder}"), "expected an MTLSPolicy, found none"),
     (("{invalid}", "--dir", "{folder}"), "spec.mode: Unsupported value"),
-], ids=["no-folder", "no-kubeconfig", "both", "no-file", "no-policy", "invalid"])  # fmt: skip
+], ids=["no-folder", "no-kubeconfig", "both", "context", "no-context", "no-file", "no-policy", "invalid"])  # fmt: skip
 def test_what_cannot_be_found_out_is_said_in_one_line(desk: Desk, arguments: tuple[str, ...], message: str) -> None:
     desk.put(client("shop", "fast", **FAST))
     desk.file.write_text(json.dumps(policy("p")))
     invalid = desk.file.with_name("invalid.yaml")
     invalid.write_text(json.dumps(policy("p", mode="Observe")))
+    contexts = desk.file.with_name("contexts")
+    contexts.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "", "contexts": []}))
     places = {"asked": desk.file, "folder": desk.folder, "none": desk.file.with_name("none"), "invalid": invalid}
+    places["contexts"] = contexts
 
     done = CliRunner().invoke(main, ["policy", "preview", *(a.format(**places) for a in arguments)])
 

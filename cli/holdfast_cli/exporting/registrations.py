@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.oauth.client_metadata import ClientMetadata, DeletionPolicy, TokenFormat
+from holdfast.oauth.jwks import Jwk
 from holdfast.registry.port import Registry
 from holdfast.x509.certificate import Certificate
 from holdfast_operator.reconcile.ports import Kind, Object
+from holdfast_operator.reconcile.publishing import REVISION, is_published
 
 _BATCH = 100
 """Registrations asked for at a time."""
@@ -47,8 +49,9 @@ async def export_registrations(
 def export_registration(client: ClientMetadata, issuer: Issuer | None, trust_domain: str) -> Exported:
     """The client, after the ConfigMap that it refers to."""
     owner = client.owner
-    is_shared = any(anchor.shared for anchor in client.trust_anchors)
-    issued_by = issuer if is_shared else None
+    publishes = any(is_published(key) for key in client.jwks or ())
+    is_issued = publishes or any(anchor.shared for anchor in client.trust_anchors)
+    issued_by = issuer if is_issued else None
     anchors = _config_map(client) if client.trust_anchors and issued_by is None else None
     spec = {
         **_identity(client),
@@ -57,13 +60,15 @@ def export_registration(client: ClientMetadata, issuer: Issuer | None, trust_dom
         **_grants(client),
     }
     made = _object(Kind.OAUTH_CLIENT, owner.namespace, owner.name, spec=spec)
-    notes = tuple(_notes(client, lost_issuer=is_shared and issuer is None))
+    notes = tuple(_notes(client, lost_issuer=is_issued and issuer is None, publishes=publishes))
     return Exported(objects=(made,) if anchors is None else (anchors, made), notes=notes)
 
 
-def _notes(client: ClientMetadata, *, lost_issuer: bool) -> Iterator[str]:
+def _notes(client: ClientMetadata, *, lost_issuer: bool, publishes: bool) -> Iterator[str]:
     who = f"{client.owner.namespace}/{client.owner.name}"
-    if lost_issuer:
+    if lost_issuer and publishes:
+        yield f"{who}: written with the keys of its certificates, which no renewal replaces then; name the issuer: --issuer"
+    elif lost_issuer:
         yield f"{who}: written as one that brings its own certificate; if cert-manager issues it, name the issuer: --issuer"
     if client.owner.is_gone:
         yield f"{who}: its object is gone; this one takes {client.client_id} over when it is applied"
@@ -83,7 +88,7 @@ def _spiffe_id(client: ClientMetadata, trust_domain: str) -> str:
 
 
 def _authentication(client: ClientMetadata, anchors: Object | None, issued: str | None) -> dict[str, Any]:
-    """`issued`: the subject that a certificate of an issuer has by itself, and that need not be written."""
+    """`issued`: the subject that a certificate of an issuer has by itself; neither that nor its keys need to be written."""
     found: dict[str, Any] = {}
     if client.token_endpoint_auth_method != _DEFAULT_METHOD:
         found["method"] = client.token_endpoint_auth_method
@@ -91,8 +96,8 @@ def _authentication(client: ClientMetadata, anchors: Object | None, issued: str 
         found["subject"] = {client.subject.kind.value: client.subject.value}
     if anchors is not None:
         found["trustAnchors"] = [{"configMapKeyRef": {"name": anchors["metadata"]["name"], "key": _KEY}}]
-    if client.jwks is not None:
-        found["jwks"] = {"keys": [key.to_json() for key in client.jwks]}
+    if client.jwks is not None and issued is None:
+        found["jwks"] = {"keys": [_own_key(key) for key in client.jwks]}
     if client.jwks_uri is not None:
         found["jwksUri"] = client.jwks_uri
     if client.token_endpoint_auth_signing_alg is not None:
@@ -100,6 +105,11 @@ def _authentication(client: ClientMetadata, anchors: Object | None, issued: str 
     if client.accept_expired_certificate:
         found["acceptExpiredCertificate"] = True
     return {"authentication": found} if found else {}
+
+
+def _own_key(key: Jwk) -> dict[str, Any]:
+    """As the client would name it, whoever made it."""
+    return {name: value for name, value in key.to_json().items() if name != REVISION}
 
 
 def _grants(client: ClientMetadata) -> dict[str, Any]:

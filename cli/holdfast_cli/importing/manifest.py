@@ -15,7 +15,6 @@ from holdfast.api.v1alpha1.validation import InvalidObject, apply_defaults_and_v
 from holdfast_cli.importing.foreign import ForeignClient, Left
 from holdfast_operator.reconcile.ports import Kind, Object
 from holdfast_operator.reconcile.request import read_request
-from holdfast_operator.reconcile.settings import ReconcileSettings
 
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 _KEY_METHODS = ("self_signed_tls_client_auth", "private_key_jwt")
@@ -26,10 +25,11 @@ _LONGEST_NAME = 63  # of an OAuthClient
 class Choices:
     """What no export says. `issuer`: kind and name. `anchors`: name and key of a ConfigMap with CA certificates.
 
-    `replace_secrets`: a client with a secret gets a certificate of `issuer` in its place.
+    `replace_secrets`: a client with a secret gets a certificate of `issuer` in its place. `trust_domain`: the operator's.
     """
 
     namespace: str
+    trust_domain: str
     issuer: tuple[str, str] | None = None
     anchors: tuple[str, str] | None = None
     keep_ids: bool = True
@@ -62,7 +62,7 @@ def _outcome(client: ForeignClient, choices: Choices, taken: dict[str, str]) -> 
     refusal = "the foreign server's own client" if client.own else client.refusal
     if not refusal:
         try:
-            manifest = _checked(_manifest(client, choices, taken))
+            manifest = _checked(_manifest(client, choices, taken), choices.trust_domain)
             told = list(client.left)
             taken[manifest["metadata"]["name"]] = client.client_id
         except _Refused as error:
@@ -172,7 +172,7 @@ def _fits(lifetime: str) -> bool:
         return False
 
 
-def _checked(manifest: Object) -> Object:
+def _checked(manifest: Object, trust_domain: str) -> Object:
     """Raises _Refused with what the API server, or the operator, would say."""
     try:
         settled = apply_defaults_and_validate(manifest)
@@ -180,7 +180,7 @@ def _checked(manifest: Object) -> Object:
         raise _Refused(str(error)) from error
     uid = {"uid": "not applied yet", "generation": 1}
     try:
-        read_request({**settled, "metadata": {**settled["metadata"], **uid}}, ReconcileSettings().trust_domain)
+        read_request({**settled, "metadata": {**settled["metadata"], **uid}}, trust_domain)
     except ValueError as error:
         raise _Refused(str(error)) from error
     return manifest
