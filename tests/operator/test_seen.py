@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -210,3 +211,14 @@ def test_a_message_with_line_breaks_and_an_error_is_one_line(lines: io.StringIO)
     assert line["level"] == "error"
     assert line["error"].endswith("ValueError: two\nlines")
     assert lines.getvalue().isascii()
+
+
+def test_every_metric_of_the_operator_is_explained_to_who_watches_it() -> None:
+    root = Path(__file__).parents[2]
+    sources = [path.read_text() for path in (root / "operator" / "holdfast_operator").rglob("*.py")]
+    pages = "".join(path.read_text() for path in (root / "docs").glob("*.md"))
+
+    names = {name for text in sources for name in re.findall(r'"(holdfast_operator_\w+)"', text)}
+
+    assert len(names) > 10
+    assert {name for name in names if name not in pages} == set()
