@@ -66,7 +66,7 @@ def _known(status: Mapping[str, object]) -> _Known:
     certificate = mapping(status.get("certificate"))
     listed = status.get("conditions")
     found = (mapping(entry) for entry in (listed if isinstance(listed, list | tuple) else ()))
-    stands = (tuple(str(entry.get(member)) for member in ("type", "status", "reason")) for entry in found)
+    stands = ((str(entry.get("type")), str(entry.get("status")), str(entry.get("reason"))) for entry in found)
     ends = certificate.get("notAfter")
     return _Known(
         stands=frozenset(stand for stand in stands if _is_known(*stand)),
