@@ -187,6 +187,12 @@ class Churn:
         except httpx.TransportError:
             return 0
 
+    async def notes(self, reason: str) -> list[str]:
+        """Of the events with that reason that the API server still has."""
+        answer = await self._insist("GET", "/apis/events.k8s.io/v1/events")
+        found = (event for event in answer.json()["items"] if event.get("reason") == reason)
+        return [f"{event['regarding']['name']}: {event['note']}" for event in found]
+
     async def _probe(self) -> None:
         """Whoever is deleted asks for tokens all the time."""
         while True:
