@@ -181,6 +181,18 @@ async def test_a_status_that_was_changed_says_what_is_observed_again_and_is_told
     assert watched.counted == {DriftKind.STATUS: 1}
 
 
+async def test_an_object_that_is_made_anew_under_its_name_is_no_drift(watched: Watched) -> None:
+    """It begins without the status that the one before was left with."""
+    await watched.ready()
+    await watched.home.write("orders.yaml")
+    await watched.home.settle()
+    watched.home.clock.move(seconds=5)  # until the id may be given out again
+    await watched.ready()
+
+    assert watched.told == []
+    assert not watched.counted
+
+
 async def test_a_status_that_the_leader_between_has_written_is_no_drift(watched: Watched) -> None:
     await watched.ready()
     await watched.home.settle()

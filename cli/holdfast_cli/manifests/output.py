@@ -12,6 +12,8 @@ import yaml
 
 from holdfast_cli.failure import Failure, say
 
+_TAKEN_FOR_BOOLEANS = ("y", "Y", "n", "N")
+"""By kubectl, where they stand without quotes: the member `y` of a JWK is one."""
 _WIDTH = 4096  # characters: a long string stays on its line, so that a difference is one line
 
 
@@ -23,7 +25,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    style = "|" if "\n" in value else None
+    style = "|" if "\n" in value else "'" if value in _TAKEN_FOR_BOOLEANS else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -24,7 +24,8 @@ class Drifts:
         self.on_correction: Callable[[DriftKind], None] = lambda kind: None
         """Told of each that was put right."""
         self._cluster = cluster
-        self._statuses: dict[Key, bytes] = {}
+        self._statuses: dict[Key, tuple[str, bytes]] = {}
+        """Uid and digest: an object that was made anew under a name has no status that anybody could have changed."""
 
     async def tell(self, kind: Kind, obj: Object, drift: Drift) -> None:
         """It was put right; `obj`: whom it concerns. Best effort."""
@@ -45,13 +46,13 @@ class Drifts:
     def of_status(self, kind: Kind, obj: Object) -> Drift | None:
         """Whether the status, as it was read, is another than the one that was left."""
         left = self._statuses.get(_key(kind, obj))
-        if left is None or left == _digest(obj):
+        if left is None or left[0] != _uid(obj) or left[1] == _digest(obj):
             return None
         return Drift(DriftKind.STATUS, "the status had been changed by another writer: it is what was observed again")
 
     def left(self, kind: Kind, obj: Object) -> None:
         """The object has the status that it should have."""
-        self._statuses[_key(kind, obj)] = _digest(obj)
+        self._statuses[_key(kind, obj)] = _uid(obj), _digest(obj)
 
     def forget_status(self, kind: Kind, obj: Object) -> None:
         """What it is now is not known, or it is gone."""
@@ -68,5 +69,9 @@ def _key(kind: Kind, obj: Object) -> Key:
 
 def _digest(obj: Object) -> bytes:
     """Eight bytes: of ten thousand objects there are as many."""
-    said = {"uid": obj["metadata"].get("uid"), "status": mapping(obj.get("status"))}
-    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()[:8]
+    said = orjson.dumps(mapping(obj.get("status")), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).digest()[:8]
+
+
+def _uid(obj: Object) -> str:
+    return str(obj["metadata"].get("uid") or "")

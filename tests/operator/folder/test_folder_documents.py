@@ -64,6 +64,7 @@ def test_an_object_without_namespace_goes_to_default(tmp_path: Path) -> None:
         ("a: [1, 2", "bad.yaml, document 1: line"),
         ("a: 1\na: 2\n", "key 'a' stands twice"),
         ("1: x\n", "expected a string as key, found '1'"),
+        ("y: x\n", "expected a string as key, found 'y': kubectl reads a boolean there, write 'y'"),
         ("[1]\n", "expected an object with apiVersion, kind and metadata, found list"),
         ("kind: X\n", "apiVersion: expected a non-empty string, found None"),
         (

@@ -23,6 +23,7 @@ else:
 
 _SEPARATOR = re.compile(r"^---(?=[ \t]|$)", re.MULTILINE)
 _NOT_BLANK = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
+_BOOL = "tag:yaml.org,2002:bool"
 _PLAIN_NUMBERS = {
     "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)$"),
     "tag:yaml.org,2002:float": re.compile(
@@ -117,7 +118,9 @@ def _check_size(text: str) -> None:
 
 
 class _JsonLoader(SafeLoader):
-    """As the API server reads YAML: no dates, no binary, no sets; a key that stands twice is refused."""
+    """As kubectl reads YAML: no dates, no binary, no sets; a key that stands twice is refused."""
+
+    bool_values = SafeLoader.bool_values | {"y": True, "n": False}
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -134,7 +137,8 @@ class _JsonLoader(SafeLoader):
             if key.tag == "tag:yaml.org,2002:merge":
                 continue  # what it merges in may stand again: that is an override
             if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, yaml.ScalarNode):
-                raise _refusal(key, f"expected a string as key, found {_shown(key)}")
+                quoted = f": kubectl reads a boolean there, write '{key.value}'" if key.tag == _BOOL else ""
+                raise _refusal(key, f"expected a string as key, found {_shown(key)}{quoted}")
             if key.value in seen:
                 raise _refusal(key, f"key {key.value!r} stands twice")
             seen.add(key.value)
@@ -172,6 +176,7 @@ _JsonLoader.yaml_implicit_resolvers = {
     first: [(tag, _PLAIN_NUMBERS.get(tag, pattern)) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
 }
+_JsonLoader.add_implicit_resolver(_BOOL, re.compile(r"[yYnN]$"), list("yYnN"))  # what PyYAML leaves out of YAML 1.1
 _JsonLoader.add_constructor("tag:yaml.org,2002:int", _JsonLoader.construct_int)
 _JsonLoader.add_constructor("tag:yaml.org,2002:float", _JsonLoader.construct_float)
 for _tag in ("timestamp", "binary", "set", "omap", "pairs"):
