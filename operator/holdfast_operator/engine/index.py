@@ -15,6 +15,7 @@ from holdfast.policy.model import PolicyMode
 from holdfast_operator.engine.audiences import Audiences
 from holdfast_operator.engine.children import Children
 from holdfast_operator.engine.referrers import Referrers
+from holdfast_operator.engine.standing import Standing
 from holdfast_operator.reconcile.breaches import shown_certificate
 from holdfast_operator.reconcile.issued import CERTIFICATE_NAME, condition
 from holdfast_operator.reconcile.names import References, mapping, references
@@ -64,6 +65,8 @@ class Index:
         self._audiences = Audiences()
         self._referrers = Referrers()
         self._children = Children()
+        self.standing = Standing()
+        """How the clients stand."""
 
     def observe(self, kind: Kind, obj: Object, *, deleted: bool = False) -> set[Key]:
         """Take in one object as an event shows it; answers the keys to look at."""
@@ -139,6 +142,7 @@ class Index:
         referred, refers = (facts.refers if facts else None for facts in (before, after))
         self._referrers.note(namespace, name, referred, refers)
         key = Key(Kind.OAUTH_CLIENT, namespace, name)
+        self.standing.observe(key, None if deleted else obj)
         keys = {key} | self._audiences.observe(key, None if deleted else obj)
         if before is None or after is None or (before.labels, before.counted) != (after.labels, after.counted):
             keys |= self._policies_of(namespace, [facts.labels for facts in (before, after) if facts])
