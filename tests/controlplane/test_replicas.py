@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.controlplane.cluster import OPERATOR, WATCHED, LocalCluster
+from tests.controlplane.cluster import INJECTOR, OPERATOR, WATCHED, LocalCluster
 from tests.controlplane.plane.audit import Request
 from tests.controlplane.plane.plane import ControlPlane, KubectlError
 from tests.controlplane.pods import Pod
@@ -19,7 +19,7 @@ from tools.generate_install import NAMESPACE
 
 pytestmark = pytest.mark.controlplane
 
-_USER = f"system:serviceaccount:{NAMESPACE}:{OPERATOR}"
+_ACCOUNTS = f"system:serviceaccount:{NAMESPACE}:"
 _CLIENTS = "oauthclients.holdfast.dev"
 
 
@@ -75,29 +75,41 @@ def test_a_client_of_a_watched_namespace_is_ready_and_one_of_another_is_left_alo
     cluster.plane.apply([_client("elsewhere", "ignored"), _client("two", "seen")])
     _wait_ready(cluster, "two", "seen")
 
-    assert "status" not in replicas.client("ignored", "elsewhere")
+    assert replicas.client("ignored", "elsewhere")["status"] == {"observedGeneration": -1}  # as the API server makes it
     assert "finalizers" not in replicas.client("ignored", "elsewhere")["metadata"]
 
 
-@pytest.mark.parametrize("resource", ["oauthclients.holdfast.dev", "configmaps", "certificates.cert-manager.io"])
-def test_an_operator_of_some_namespaces_may_read_no_other(replicas: Replicas, resource: str) -> None:
-    account = replicas.cluster.plane.service_account_kubeconfig(NAMESPACE, OPERATOR, "asking")
+@pytest.mark.parametrize(
+    ("component", "verb", "resource"),
+    [
+        (OPERATOR, "list", "oauthclients.holdfast.dev"),
+        (OPERATOR, "list", "configmaps"),
+        (OPERATOR, "list", "certificates.cert-manager.io"),
+        (INJECTOR, "list", "oauthclients.holdfast.dev"),
+        (INJECTOR, "get", "configmaps"),
+    ],
+)
+def test_who_works_for_some_namespaces_may_read_no_other(
+    replicas: Replicas, component: str, verb: str, resource: str
+) -> None:
+    account = replicas.cluster.plane.service_account_kubeconfig(NAMESPACE, component, "asking")
 
     def may(*where: str) -> bool:
         try:
-            return (
-                replicas.cluster.plane.kubectl_run("auth", "can-i", "list", resource, *where, kubeconfig=account) == "yes\n"
-            )
+            said = replicas.cluster.plane.kubectl_run("auth", "can-i", verb, resource, *where, kubeconfig=account)
         except KubectlError:
             return False
+        return said == "yes\n"
 
     assert [may("--namespace=one"), may("--namespace=default"), may("--all-namespaces")] == [True, False, False]
 
 
-def test_an_operator_of_some_namespaces_is_refused_nothing(replicas: Replicas) -> None:
-    refused = [r for r in replicas.cluster.plane.requests() if r.user == _USER and r.status == 403]
+@pytest.mark.parametrize("component", [OPERATOR, INJECTOR])
+def test_of_some_namespaces_only_nobody_is_refused_anything(replicas: Replicas, component: str) -> None:
+    asked = [r for r in replicas.cluster.plane.requests() if r.user == _ACCOUNTS + component]
 
-    assert refused == []
+    assert asked
+    assert [r for r in asked if r.status == 403] == []
 
 
 def test_the_waiting_replica_writes_nothing(replicas: Replicas) -> None:
