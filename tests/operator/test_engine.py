@@ -157,8 +157,8 @@ def test_a_failing_key_comes_back_later_and_later_and_leaves_others_alone() -> N
 
         script.answer = answer
         engine = await started(script)
-        engine.enqueue(ORDERS)
-        engine.enqueue(CART)
+        engine.queue.add(ORDERS)
+        engine.queue.add(CART)
         await asyncio.sleep(20)
         assert script.times_of(ORDERS) == [0.0, 1.01, 3.02, 7.03, 15.04]
         assert script.times_of(CART) == [0.0]
@@ -172,7 +172,7 @@ def test_a_defect_in_one_pass_is_retried_and_ends_no_worker() -> None:
         script = Script()
         script.answer = lambda key: Outcome(requeue_after=1 / 0)
         engine = await started(script)
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await asyncio.sleep(5)
         assert len(script.times_of(ORDERS)) == 3
         await engine.stop()
@@ -184,7 +184,7 @@ def test_a_pass_that_hangs_is_ended_and_tried_again() -> None:
     async def main() -> None:
         script = Script()
         engine = await started(script, replace(SETTINGS, pass_limit=0.005))
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await asyncio.sleep(2)
         assert len(script.times_of(ORDERS)) == 2
         assert ORDERS in engine.queue.failing
@@ -198,8 +198,8 @@ def test_an_outcome_says_when_to_come_back_and_every_key_comes_back_at_the_resyn
         script = Script()
         script.answer = lambda key: Outcome(requeue_after=5 if key == ORDERS else None)
         engine = await started(script)
-        engine.enqueue(ORDERS)
-        engine.enqueue(CART)
+        engine.queue.add(ORDERS)
+        engine.queue.add(CART)
         await asyncio.sleep(599)
         assert script.times_of(ORDERS)[:3] == [0.0, 5.01, 10.02]
         assert script.times_of(CART) == [0.0]
@@ -215,7 +215,7 @@ def test_an_object_that_is_gone_does_not_come_back() -> None:
         script = Script()
         script.answer = lambda key: Outcome(gone=True)
         engine = await started(script)
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await asyncio.sleep(10000)
         assert script.times_of(ORDERS) == [0.0]
         await engine.stop()
@@ -228,7 +228,7 @@ def test_no_more_passes_run_at_once_than_there_are_workers() -> None:
         script = Script()
         engine = await started(script)
         for i in range(100):
-            engine.enqueue(Key(Kind.OAUTH_CLIENT, "shop", f"c{i}"))
+            engine.queue.add(Key(Kind.OAUTH_CLIENT, "shop", f"c{i}"))
         await engine.settled()
         assert (len(script.passes), script.most_at_once) == (100, 4)
         await engine.stop()
@@ -241,7 +241,7 @@ def test_passes_keep_to_their_rate_after_the_burst() -> None:
         script = Script()
         engine = await started(script, replace(SETTINGS, rate=10, burst=20))
         for i in range(120):
-            engine.enqueue(Key(Kind.OAUTH_CLIENT, "shop", f"c{i}"))
+            engine.queue.add(Key(Kind.OAUTH_CLIENT, "shop", f"c{i}"))
         began = now()
         await engine.settled()
         assert 9.5 <= now() - began <= 11
@@ -323,7 +323,7 @@ def test_a_registry_that_comes_back_is_swept_within_two_seconds_and_failing_keys
         script.answer = lambda key: Outcome(retry=script.described is None)
         engine = await started(script)
         script.described = None
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await asyncio.sleep(100)
         before, passes = len(script.sweeps), len(script.times_of(ORDERS))
         script.described = DESCRIBED
@@ -386,10 +386,10 @@ def test_a_newer_writer_stops_all_passes() -> None:
 
         script.answer = answer
         engine = await started(script)
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await engine.superseded.wait()
         passes = len(script.passes)
-        engine.enqueue(CART)
+        engine.queue.add(CART)
         await asyncio.sleep(60)
         assert len(script.passes) - passes <= SETTINGS.workers
         await engine.stop()

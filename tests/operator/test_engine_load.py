@@ -54,10 +54,10 @@ def test_a_server_that_asks_for_a_pause_gets_it_from_every_worker() -> None:
         engine = await started(script)
         script.answer = _when_busy(5.0)
         began = now()
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await asyncio.sleep(0.1)
         for key in (CART, LATE, BASELINE):
-            engine.enqueue(key)
+            engine.queue.add(key)
         await asyncio.sleep(4)
         before = {key for at, key in script.passes if at >= began}
         await asyncio.sleep(3)
@@ -73,8 +73,8 @@ def test_a_failure_without_a_wish_holds_nobody_else_back() -> None:
         script = Script()
         engine = await started(script)
         script.answer = _when_busy(None)
-        engine.enqueue(ORDERS)
-        engine.enqueue(CART)
+        engine.queue.add(ORDERS)
+        engine.queue.add(CART)
         began = now()
         await asyncio.sleep(0.5)
         assert CART in {key for at, key in script.passes if at >= began}
@@ -88,10 +88,10 @@ def test_a_registry_that_asks_for_a_pause_gets_it_as_well() -> None:
         script = Script()
         engine = await started(script)
         script.answer = lambda key: Outcome(retry=key == ORDERS, requeue_after=5.0 if key == ORDERS else None)
-        engine.enqueue(ORDERS)
+        engine.queue.add(ORDERS)
         await asyncio.sleep(0.1)
         began = now()
-        engine.enqueue(CART)
+        engine.queue.add(CART)
         await asyncio.sleep(4)
         before = [key for at, key in script.passes if at >= began]
         await asyncio.sleep(2)

@@ -172,7 +172,6 @@ REFUSALS = [
     (RefusalReason.CLIENT_ID_TAKEN, "ClientIdTaken"),
     (RefusalReason.CLIENT_ID_NOT_ALLOWED, "ClientIdNotAllowed"),
     (RefusalReason.INVALID_CLIENT_METADATA, "RegistrationRefused"),
-    (RefusalReason.POLICY_DENIED, "RegistrationRefused"),
 ]
 
 

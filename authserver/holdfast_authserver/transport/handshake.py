@@ -23,8 +23,6 @@ _BY_TEXT = {
 }
 """What OpenSSL calls it, and the word for that. The first that is found counts."""
 
-OUTCOMES = frozenset({STARTED, OK, FAILED, "left", *_BY_TEXT.values()})
-
 
 def failure(error: ssl.SSLError) -> str:
     """The word for an error that ended a handshake. `left`: the peer closed the connection during it."""

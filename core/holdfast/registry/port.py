@@ -46,7 +46,6 @@ class RefusalReason(StrEnum):
     SUBJECT_TAKEN = "subject_taken"
     INVALID_CLIENT_METADATA = "invalid_client_metadata"
     UNKNOWN_POLICY = "unknown_policy"
-    POLICY_DENIED = "policy_denied"
 
 
 class RegistrationRefused(RegistryError):

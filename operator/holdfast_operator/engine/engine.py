@@ -151,10 +151,6 @@ class Engine:
         """Wait until the queue is empty and the workers are idle."""
         await self.queue.idle()
 
-    def enqueue(self, key: Key, *, after: float = 0.0) -> None:
-        """Look at a key, now or in `after` seconds."""
-        self.queue.add_after(key, after)
-
     def on_change(self, kind: Kind, obj: Object, *, deleted: bool = False) -> None:
         """Take in an event: `obj` needs its metadata, and spec and status where it has them. Never raises, never waits.
 
