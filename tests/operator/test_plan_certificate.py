@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.oauth.client_metadata import anchor_name
+from holdfast_operator.reconcile import anchors
 from holdfast_operator.reconcile.actions import (
     ApplyCertificate,
     DeleteCertificate,
@@ -34,6 +35,8 @@ from tests.operator.simulated import (
     registered_world,
     types_of,
 )
+
+LEAF = FOREIGN.issue(dns=["a.test"])
 
 
 def applied(world: Observed) -> Object:
@@ -346,8 +349,8 @@ ANCHORS = [
     (own(), "TrustAnchorNotFound", "waits for ConfigMap partner-ca"),
     (own(other="x"), "TrustAnchorNotFound", "found: other"),
     (own(**{"ca.crt": "nonsense"}), "TrustAnchorUnreadable", "put CA certificates in PEM there"),
-    (own(**{"ca.crt": (ROOT.pem + FOREIGN.issue(dns=["a.test"]).key_pem).decode()}), "PrivateKeyExposed", "replace that key"),
-    (own(**{"ca.crt": FOREIGN.issue(dns=["a.test"]).certificate.pem.decode()}), "TrustAnchorNotAuthority", "'a.test' is no CA's"),
+    (own(**{"ca.crt": (ROOT.pem + LEAF.key_pem).decode()}), "PrivateKeyExposed", "replace that key"),
+    (own(**{"ca.crt": LEAF.certificate.pem.decode()}), "TrustAnchorNotAuthority", "'a.test' is no CA's"),
 ]
 
 
@@ -357,7 +360,8 @@ def test_anchors_that_cannot_be_read_are_said_with_what_to_do(world: Observed, r
 
     assert condition_of(status, "CertificateReady") == ("False", reason)
     assert message in message_of(status, "CertificateReady")
-    assert ("Reconciling" if reason == "TrustAnchorNotFound" else "Stalled") in types_of(status), "what is to come is waited for"
+    waited_for = "Reconciling" if reason == "TrustAnchorNotFound" else "Stalled"
+    assert waited_for in types_of(status)
 
 
 def test_anchors_that_can_no_longer_be_read_end_the_registration() -> None:
@@ -400,3 +404,11 @@ def test_own_anchors_take_the_place_of_the_issuers() -> None:
     (anchor,) = world.registry.stored.metadata.trust_anchors  # type: ignore[union-attr]
     assert anchor.der == intermediate.certificate.der
     assert condition_of(world.client["status"], "Ready") == ("True", "Ready")
+
+
+def test_anchors_are_bounded_in_octets_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registrations travel together: one tenant's must leave room for another's."""
+    monkeypatch.setattr(anchors, "MAX_ANCHOR_BYTES", len(FOREIGN.certificate.der) - 1)
+    world, _, _ = converge(own(**{"ca.crt": FOREIGN.pem.decode()}))
+    assert condition_of(world.client["status"], "CertificateReady") == ("False", "TrustAnchorInvalid")
+    assert "octets of DER" in message_of(world.client["status"], "CertificateReady")

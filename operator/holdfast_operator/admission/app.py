@@ -4,6 +4,7 @@ Owns bodies, sizes and status codes, and what is answered when a judgement fails
 mutates would be another route here. Neighbours: `wire` (form), `review` (answers), `listener` (TLS).
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY = 8 << 20
 """Octets: an API server takes objects of 3 MiB, and an update carries two."""
+BODY_LIMIT = 5.0
+"""Seconds a body may take: an API server is near, and has gone away after as many."""
 _UNFORESEEN = Verdict(
     Answer(warnings=("the injector could not judge this, its log says why; the operator judges it again",))
 )
@@ -37,8 +40,12 @@ def injector_app(store: Store, metrics: InjectorMetrics) -> Starlette:
     async def validate(request: Request) -> Response:
         try:
             review = read_review(json.loads(await _body(request)))
+        except TimeoutError:
+            return PlainTextResponse(f"expected the whole body within {BODY_LIMIT:.0f} seconds", 408)
         except TooLarge:
             return PlainTextResponse(f"expected at most {MAX_BODY} octets", 413)
+        except RecursionError:
+            return PlainTextResponse("no AdmissionReview: nested deeper than any object", 400)
         except (MalformedReview, ValueError) as error:
             return PlainTextResponse(f"no AdmissionReview: {error}", 400)
         verdict = await _judged(review, store, metrics)
@@ -48,12 +55,13 @@ def injector_app(store: Store, metrics: InjectorMetrics) -> Starlette:
 
 
 async def _body(request: Request) -> bytes:
-    """Raises TooLarge."""
+    """Raises TooLarge, TimeoutError."""
     parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > MAX_BODY:
-            raise TooLarge
+    async with asyncio.timeout(BODY_LIMIT):
+        async for part in request.stream():
+            parts += part
+            if len(parts) > MAX_BODY:
+                raise TooLarge
     return bytes(parts)
 
 

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 1.0  # seconds between looks at the files, so that a burst of connections costs one
 _KEEP_ALIVE = 120  # seconds; longer than the 90 after which an API server drops an idle connection, so that it does so first
+_CONNECTIONS = (
+    100  # at once, of reviews or idle; the others get 503. Bodies of 8 MiB, held for seconds, must not fill the pod
+)
 _DRAIN = 10  # seconds for answers under way; an API server waits no longer than 5
 
 
@@ -128,6 +131,7 @@ class Listener:
             server_header=False,
             access_log=False,
             log_config=None,
+            limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_DRAIN,
         )

@@ -1,8 +1,9 @@
 """Which client of a guarded issuer a subject belongs to, where policies let clients of several namespaces claim it.
 
 Owns an index over what events show: who is registered with a subject keeps it while it stays written and the registration
-is there, else the older object has it. The registry refuses the later one as well, but only when it has its certificate, and with that it could be the other
-client. Whether policies allow it the subject is not known here. Pure but for what it remembers. Neighbours: `owner` asks;
+is there, else the older object has it. The registry refuses the later one as well, but only when it has its certificate,
+and with that it could be the other client. Whether policies allow it the subject is not known here. Pure but for what it
+remembers. Neighbours: `owner` asks;
 `admission.claimants` reads a client's object.
 """
 

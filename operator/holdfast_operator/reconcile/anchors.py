@@ -21,6 +21,8 @@ from holdfast_operator.reconcile.issued import timestamp
 from holdfast_operator.reconcile.ports import Object
 
 MAX_ANCHORS = 32
+MAX_ANCHOR_BYTES = 512 * 1024
+"""Of all of a client's together: registrations travel together, and one tenant's must leave room for others'."""
 """As many as a registration holds."""
 
 
@@ -66,6 +68,13 @@ def own_anchors(
             stalled(
                 Reason.TRUST_ANCHOR_INVALID,
                 f"spec.authentication.trustAnchors: expected at most {MAX_ANCHORS} certificates, found {len(unique)}",
+            )
+        )
+    if (size := sum(map(len, unique))) > MAX_ANCHOR_BYTES:
+        raise OwnAnchorsUnusable(
+            stalled(
+                Reason.TRUST_ANCHOR_INVALID,
+                f"spec.authentication.trustAnchors: expected at most {MAX_ANCHOR_BYTES} octets of DER, found {size}",
             )
         )
     keys = {c.der: c.spki_sha256 for c in found}

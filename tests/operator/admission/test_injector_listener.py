@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from holdfast_operator.admission import app
 from holdfast_operator.admission import listener as listening
 from holdfast_operator.admission.app import MAX_BODY, injector_app
 from holdfast_operator.admission.listener import Listener, ReloadingContext, TlsFilesError
@@ -29,20 +30,20 @@ class Running:
     port: int
 
     async def post(self, value: object, path: str = "/validate") -> httpx.Response:
-        async with httpx.AsyncClient(verify=self._trust(), trust_env=False) as http:
+        async with httpx.AsyncClient(verify=self.trust(), trust_env=False) as http:
             if isinstance(value, bytes):
                 return await http.post(f"https://localhost:{self.port}{path}", content=value)
             return await http.post(f"https://localhost:{self.port}{path}", json=value)
 
     async def served_until(self) -> dt.datetime:
         """The end of the certificate that a new connection gets."""
-        _, writer = await asyncio.open_connection("localhost", self.port, ssl=self._trust())
+        _, writer = await asyncio.open_connection("localhost", self.port, ssl=self.trust())
         served = writer.get_extra_info("peercert")["notAfter"]
         writer.close()
         await writer.wait_closed()
         return dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(served), dt.UTC)
 
-    def _trust(self) -> ssl.SSLContext:
+    def trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=AUTHORITY.pem.decode())
 
 
@@ -105,6 +106,19 @@ async def test_what_cannot_be_read_is_said(body: bytes, status: int, says: str, 
 
     assert answer.status_code == status
     assert answer.text.startswith(says)
+
+
+async def test_a_body_that_does_not_end_is_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or any pod could have the injector keep megabytes for as long as it likes."""
+    monkeypatch.setattr(app, "BODY_LIMIT", 0.05)
+    reader, writer = await asyncio.open_connection("localhost", running.port, ssl=running.trust())
+    writer.write(b"POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
+    assert b" 408 " in await reader.readline()
+    writer.close()
+
+
+async def test_a_body_that_is_nested_without_end_is_no_review(running: Running) -> None:
+    assert (await running.post(b"[" * 200_000)).status_code == 400
 
 
 async def test_there_is_one_path(running: Running) -> None:
