@@ -318,6 +318,9 @@ class OneRequest:
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return self.request if kind is Kind.CERTIFICATE_REQUEST else None
 
+    async def list(self, kind: Kind) -> tuple[Object, ...]:
+        return ()
+
     async def apply_status(self, kind: Kind, obj: Object) -> Object:
         return {**self.request, "status": obj["status"]}
 
