@@ -268,7 +268,7 @@ def test_labels_of_a_declared_namespace_decide_which_policies_rule(tmp_path: Pat
     (tmp_path / "client.yaml").write_text(CLIENT)
     namespace = tmp_path / "namespace.yaml"
 
-    namespace.write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {tier: y}}\n")
+    namespace.write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {tier: gold}}\n")
     others = lint(tmp_path)
     namespace.write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {tier: x}}\n")
     selected = lint(tmp_path)
