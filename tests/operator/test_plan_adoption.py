@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def converge_once(world: Observed) -> Observed:
     return carry_out(world, plan(world).actions[0])
 
 
-def successor(name: str = "orders", **spec: object) -> Object:
+def successor(name: str = "orders", **spec: Any) -> Object:
     return oauth_client(metadata={"name": name, "uid": "uid-2"}, **spec)
 
 

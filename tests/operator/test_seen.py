@@ -105,7 +105,7 @@ FAILURES: list[tuple[Exception, Failure]] = [
     (ClusterUnavailable("away"), Failure.CLUSTER_UNAVAILABLE),
     (Rejected("422"), Failure.CLUSTER_REFUSED),
     (RegistryUnavailable("away"), Failure.REGISTRY_UNAVAILABLE),
-    (RegistrationRefused(RefusalReason.POLICY_DENIED, "no"), Failure.REGISTRY_REFUSED),
+    (RegistrationRefused(RefusalReason.SUBJECT_TAKEN, "no"), Failure.REGISTRY_REFUSED),
     (TimeoutError(), Failure.TIMEOUT),
     (KeyError("x"), Failure.DEFECT),
 ]
