@@ -108,7 +108,8 @@ ADVICE: Mapping[Reason, Advice] = {
     Reason.CERTIFICATE_FAILED: Advice(
         Symptom.UNDER_WAY,
         "The message is cert-manager's, which pauses for an hour and more between two attempts. When its cause is mended: "
-        "`cmctl renew <name>`. Where the message says what was expected and found, the platform's [approver](approver.md) "
+        "`cmctl renew <name> -n <namespace>`. Where the message says what was expected and found, the platform's "
+        "[approver](approver.md) "
         "denied the request.",
     ),
     Reason.POLICY_WARNING: Advice(
@@ -136,7 +137,7 @@ ADVICE: Mapping[Reason, Advice] = {
     Reason.APPROVED_BY_CERT_MANAGER: Advice(
         Symptom.WORKS,
         "With the condition `IssuerUnguarded`. Leave the issuer out of cert-manager's `approveSignerNames` "
-        "([the approver](approver.md#turn-it-on)), then `cmctl renew <name>`.",
+        "([the approver](approver.md#turn-it-on)), then `cmctl renew <name> -n <namespace>`.",
     ),
     Reason.DRIFT_CORRECTED: Advice(
         Symptom.WORKS,
@@ -266,7 +267,7 @@ ADVICE: Mapping[Reason, Advice] = {
     Reason.CERTIFICATE_REQUEST_DENIED: Advice(
         Symptom.REQUEST,
         "The message begins with the reason ([what each means](approver.md#what-is-denied)). Change the `Certificate`, or "
-        "have a policy allow the client its subject; `cmctl renew <name>` asks again at once.",
+        "have a policy allow the client its subject; `cmctl renew <name> -n <namespace>` asks again at once.",
     ),
 }
 """Of every reason."""
