@@ -87,7 +87,8 @@ class RegistryKeeper:
         self._wake = asyncio.Event()
         self.cleaned = datetime.min.replace(tzinfo=UTC)
         """When what nobody needs was last removed."""
-        self._losing = False
+        self._behind = False
+        """There is something to read: the store tells of a change once, and reading it may fail."""
         self._trouble = ""
 
     @classmethod
@@ -247,7 +248,7 @@ class RegistryKeeper:
             raise RegistryUnavailable(str(error), retry_after=1) from error
 
     def suspect(self) -> None:
-        self._losing = True
+        self._behind = True
         self._wake.set()
 
     @property
@@ -286,10 +287,11 @@ class RegistryKeeper:
     async def _look(self) -> None:
         try:
             now, asked = self._clock(), boot_time()
-            if await self._database.changed() or self._losing:
-                self._losing = False
+            self._behind |= await self._database.changed()
+            if self._behind:
                 async with self._swap:
                     await self._load()
+                self._behind = False
             self._snapshot, self._asked = replace(self._snapshot, as_of=now), asked
             await self._clean()
             self._trouble = ""

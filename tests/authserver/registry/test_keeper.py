@@ -7,12 +7,15 @@ import stat
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from holdfast.policy.decision import DenialReason
 from holdfast.policy.model import Policy
 from holdfast.registry.port import RegistryUnavailable, StaleTerm
+from holdfast_authserver.registry import reading
+from holdfast_authserver.registry.database import DatabaseUnavailable
 from holdfast_authserver.registry.keeper import RegistryKeeper, RegistryOpenError, Times
 from holdfast_authserver.registry.snapshot import Snapshot
 from tests.authserver.registry.revoking import is_revoked, revoke
@@ -122,6 +125,32 @@ async def test_another_worker_sees_a_change_within_half_a_second(tmp_path: Path,
         await writing.writer.confirm(term=term)
         await revoke(writing, "stolen", clock.now + timedelta(minutes=5))
         await until(lambda: reading.snapshot.confirmed and is_revoked(reading, "stolen"))
+
+
+async def test_a_change_that_could_not_be_read_at_once_is_not_forgotten(
+    tmp_path: Path, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store tells of a change once; on a busy machine reading it may take longer than it may."""
+    read_changes, failed = reading.read_changes, asyncio.Event()
+
+    async def slow_once(*arguments: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise DatabaseUnavailable("the read took too long", lost=False)
+        return await read_changes(*arguments)
+
+    async with open_keeper(tmp_path, clock, times=QUICK) as writer, open_keeper(tmp_path, clock, times=QUICK) as other:
+        term = await _fill(writer)
+        await until(lambda: "shop.orders" in other.snapshot.clients)
+        await writer.writer.put_policy(BUILT_IN, term=term)
+        monkeypatch.setattr(reading, "read_changes", slow_once)
+        database = sqlite3.connect(tmp_path / "registry.db")
+        with database:
+            database.execute("UPDATE clients SET deleted_at = updated_at, revision = (SELECT revision + 1 FROM instance)")
+            database.execute("UPDATE instance SET revision = revision + 1")
+        database.close()
+        await failed.wait()
+        await until(lambda: not other.snapshot.clients and not writer.snapshot.clients)
 
 
 async def test_confirmation_is_asked_for_again_after_a_restart(tmp_path: Path, clock: MovableClock) -> None:
