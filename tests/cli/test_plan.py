@@ -193,7 +193,9 @@ def test_an_edit_of_a_policy_that_is_there_concerns_the_same_clients_as_a_new_on
 
         assert (code, of(said, "short")["action"]) == (1, "change")
         assert [r["rule"] for r in of(said, "long")["refusals"]] == ["DurationTooLong"]
-        assert of(said, "billing")["effects"][0].startswith("Certificate billing: issue anew with duration 79200s -> 43200s")
+        effect = of(said, "billing")["effects"][0]  # from 22h, or from 24h where that was not carried out yet
+        assert effect.startswith("Certificate billing: issue anew with duration ")
+        assert " -> 43200s" in effect
     finally:
         (running.manifests / "policy.yaml").unlink()
         running.wait_for(lambda: all(running.is_ready(name) for name in ("orders", "billing", "long")))

@@ -1,12 +1,11 @@
 """A folder as the cluster, a real registry on SQLite, and the reconciler between them, on a clock that is moved."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from holdfast.clock import Clock
 from holdfast.oauth.client_metadata import ClientMetadata
@@ -107,7 +106,7 @@ class House:
         return Reconciler(self.cluster, self.line, ReconcileSettings(holder=holder), self.clock)
 
     async def write(self, file: str, *documents: Object) -> None:
-        (self.root / "manifests" / file).write_text(yaml.safe_dump_all(documents))
+        (self.root / "manifests" / file).write_text("\n---\n".join(json.dumps(d) for d in documents))
         await self.cluster.refresh()
 
     async def remove(self, file: str) -> None:
