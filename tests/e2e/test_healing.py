@@ -45,8 +45,8 @@ def test_a_registration_that_is_changed_by_the_admin_api_is_put_right_within_sec
 
     writer.change(client_id, lambda client: replace(client, scopes=("everything",), suspended=True))
 
-    eventually(lambda: tenant.token(client_id, orders).status == 200, 5, "the client is as its object asks")
-    assert writer.digest(client_id) == digest
+    eventually(lambda: writer.digest(client_id) == digest, 20, "the client is as its object asks")
+    eventually(lambda: tenant.token(client_id, orders).status == 200, 5, "it is served so")
     eventually(lambda: any("scopes, suspended" in note for note in told(tenant)), 5, "an event tells what was changed")
     assert corrected(tenant, "Registration") > before
 
@@ -54,9 +54,11 @@ def test_a_registration_that_is_changed_by_the_admin_api_is_put_right_within_sec
 def test_a_registration_that_is_deleted_by_the_admin_api_is_made_again(tenant: Tenant) -> None:
     orders, client_id = tenant.client("orders"), f"{tenant.namespace}.orders"
 
-    RegistryWriter(tenant.cluster).delete(client_id)
+    writer = RegistryWriter(tenant.cluster)
+    writer.delete(client_id)
 
-    eventually(lambda: tenant.token(client_id, orders).status == 200, 10, "it is registered again")
+    eventually(lambda: writer.digest(client_id) != "", 20, "it is registered again")
+    eventually(lambda: tenant.token(client_id, orders).status == 200, 5, "it is served again")
     eventually(lambda: any("registered again" in note for note in told(tenant)), 5, "an event tells")
 
 
