@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from holdfast.api.v1alpha1.conditions import Reason
+from holdfast.explained import Explained
 from holdfast_cli.manifests.documents import Place
 
 
@@ -20,16 +21,8 @@ class Level(StrEnum):
     NOTE = "note"
 
 
-class OwnRule(StrEnum):
+class OwnRule(Explained):
     """Rules beside the reasons of conditions."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> "OwnRule":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     UNREADABLE_DOCUMENT = "UnreadableDocument", "A document is no YAML, or no object of a kind and version that exists."
     INVALID_OBJECT = (

@@ -4,19 +4,11 @@ Owns the words. More precise than an OAuth error code, which a caller may read; 
 expected and found stands beside the word, as the error's `detail`. Must not know who raises what: see `errors`.
 """
 
-from enum import StrEnum
+from holdfast.explained import Explained
 
 
-class Refusal(StrEnum):
+class Refusal(Explained):
     """Why not. A label of metrics: a word that is not here does not exist. `meaning`: for people, one sentence."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> "Refusal":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     UNSPECIFIED = ("unspecified", "The error code says all.")
 

@@ -8,9 +8,9 @@ by a key that is large enough. What an accepted OAuthClient may have besides com
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from holdfast.api.v1alpha1.convert import duration_seconds
+from holdfast.explained import Explained
 from holdfast.policy.model import DEFAULT_MIN_RSA_BITS
 from holdfast.x509.names import DistinguishedName, parse_dn
 from holdfast.x509.subject import SubjectKind, SubjectRule, SubjectRuleError, parse_subject_rule
@@ -26,16 +26,8 @@ DEFAULT_DURATION = 90 * 86400
 MIN_EC_BITS = 256
 
 
-class DenialReason(StrEnum):
+class DenialReason(Explained):
     """Why a request is denied: the reason of its Denied condition, and the label of the metric."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> "DenialReason":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     REQUESTER_UNKNOWN = "RequesterUnknown", "spec.username is empty: cert-manager's webhook, which fills it in, is off."
     REQUESTER_NOT_ALLOWED = (

@@ -9,6 +9,8 @@ in progress; Stalled=True: failed; Ready=True: current. Reconciling and Stalled 
 
 from enum import Enum, StrEnum
 
+from holdfast.explained import Explained
+
 
 class Polarity(Enum):
     """Which status is the good one."""
@@ -91,16 +93,8 @@ class ConditionType(StrEnum):
     )
 
 
-class Reason(StrEnum):
+class Reason(Explained):
     """Why a condition is as it is, or why an event was recorded."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> "Reason":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     # As it should be.
     READY = "Ready", "The client can get tokens."
