@@ -10,10 +10,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 
-from pydantic import ValidationError
-
 from holdfast.clock import system_clock
-from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
 from holdfast_operator.admission.app import injector_app
@@ -25,7 +22,7 @@ from holdfast_operator.logs import log_json_lines
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import ClusterError, Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
-from holdfast_operator.running import WatchesEnded, cancel, end_shell, stop_on_signals, until
+from holdfast_operator.running import WatchesEnded, cancel, configured, end_shell, stop_on_signals, until
 from holdfast_operator.shell import EventSink, Shell
 
 log = logging.getLogger(__name__)
@@ -36,14 +33,8 @@ _LIST_RETRY = 1.0  # seconds until a listing that failed is tried again
 def main() -> int:
     """`holdfast injector`: 0 after SIGTERM, 1 when it could not go on, 2 when it could not start."""
     log_json_lines()
-    try:
-        settings = InjectorSettings()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as error:
-        for line in problem_lines(error.errors()):
-            print(f"holdfast injector: {line}", file=sys.stderr)
-        return 2
-    except SettingsFileError as error:
-        print(f"holdfast injector: {error}", file=sys.stderr)
+    settings = configured("holdfast injector", InjectorSettings)
+    if settings is None:
         return 2
     try:
         asyncio.run(run(settings))

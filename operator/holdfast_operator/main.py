@@ -11,11 +11,8 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from holdfast.api.v1alpha1.convert import duration_seconds
 from holdfast.clock import system_clock
-from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.adapters.admin_api import HttpRegistry
 from holdfast_operator.adapters.kubernetes import KubernetesCluster
 from holdfast_operator.adapters.kubernetes_api import KubernetesApi, NotConfigured
@@ -36,7 +33,7 @@ from holdfast_operator.metrics import Metrics
 from holdfast_operator.ops import OpsServer
 from holdfast_operator.reconcile.ports import Kind, Object
 from holdfast_operator.reconcile.settings import ReconcileSettings
-from holdfast_operator.running import WatchesEnded, cancel, end_shell, stop_on_signals, until
+from holdfast_operator.running import WatchesEnded, cancel, configured, end_shell, stop_on_signals, until
 from holdfast_operator.settings import Settings
 from holdfast_operator.shell import EventSink, Shell
 
@@ -59,14 +56,8 @@ def main() -> int:
     """`holdfast operator`: 0 after SIGTERM, 1 when it could not go on, 2 when it could not start."""
     log_json_lines()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
-    try:
-        settings = Settings()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as error:
-        for line in problem_lines(error.errors()):
-            print(f"holdfast operator: {line}", file=sys.stderr)
-        return 2
-    except SettingsFileError as error:
-        print(f"holdfast operator: {error}", file=sys.stderr)
+    settings = configured("holdfast operator", Settings)
+    if settings is None:
         return 2
     try:
         asyncio.run(run(settings))

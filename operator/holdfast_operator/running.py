@@ -1,11 +1,17 @@
-"""How a process of the operator's runs: until a signal, or until a part has ended that must not; and how its parts end.
+"""How a process of the operator's runs: with settings that are right, until a signal, or until a part has ended that must
+not; and how its parts end.
 
 Must not know which process it is. Neighbours: `main` and `injector`, the two composition roots; `shell`.
 """
 
 import asyncio
 import signal
+import sys
+from typing import TypeVar
 
+from pydantic import ValidationError
+
+from holdfast.settings_file import SettingsFileError, problem_lines
 from holdfast_operator.shell import Shell
 
 STOP_LIMIT = 15.0
@@ -14,6 +20,21 @@ STOP_LIMIT = 15.0
 
 class WatchesEnded(Exception):
     """kopf ended by itself: without events there is nothing to do but to start anew."""
+
+
+Read = TypeVar("Read")
+
+
+def configured(command: str, settings: type[Read]) -> Read | None:
+    """From the environment and the file; None where they are wrong, which is said in the name of `command`, a line each."""
+    try:
+        return settings()
+    except ValidationError as error:
+        for line in problem_lines(error.errors()):
+            print(f"{command}: {line}", file=sys.stderr)
+    except SettingsFileError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+    return None
 
 
 def stop_on_signals() -> asyncio.Event:
